@@ -64,7 +64,7 @@ pytest: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@rm -rf $(TYPECHECK) && $(PIP) install --quiet --no-deps --no-build-isolation --target $(TYPECHECK) .
+	@rm -rf $(TYPECHECK) build/lib && $(PIP) install --quiet --no-deps --no-build-isolation --target $(TYPECHECK) .
 	MYPYPATH=$(TYPECHECK) $(BIN)/mypy -p trkx.io -p trkx.plugin -p trkx.fitting -p trkx.algorithms
 
 format: $(STAMP)

@@ -1,0 +1,85 @@
+"""The options that `trkx run` and `trkx compare` share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from trkx.algorithms.job_config import DEVICES, TARGETS, JobConfig, make_config
+
+_NOT_SETTINGS = ("command", "config", "debug")
+
+
+def add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to `parser`; those not given do not appear in the parsed result."""
+    silent = argparse.SUPPRESS  # an option that is not given must not override --config
+    add = parser.add_argument
+    add(
+        "--input",
+        nargs="+",
+        metavar="DIR",
+        default=silent,
+        help="folders written by `trkx simulate` (or their spacepoints.root)",
+    )
+    add("--out", metavar="DIR", default=silent, help="folder for the results")
+    add(
+        "--events",
+        metavar="A:B",
+        default=silent,
+        help="events A up to B-1 of the input, the first is 0 (default: all)",
+    )
+    add("--threads", type=int, metavar="N", default=silent, help="events in flight (default 1)")
+    add(
+        "--device",
+        choices=DEVICES,
+        default=silent,
+        help="where the networks run (default cpu)",
+    )
+    add(
+        "--target",
+        choices=TARGETS,
+        default=silent,
+        help="lowest pT the finders aim at: pt1 = 1 GeV (default), pt05 = 0.5 GeV",
+    )
+    add(
+        "--weights",
+        metavar="DIR",
+        default=silent,
+        help="maps and networks of your own (from `trkx train`) instead of the shipped ones",
+    )
+    add("--field", type=float, metavar="T", default=silent, help="field along z in tesla (2)")
+    add(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file with option names as keys; options on the command line win",
+    )
+    add(
+        "--force",
+        action="store_true",
+        default=silent,
+        help="replace results that --out holds already",
+    )
+    add(
+        "--track-states",
+        action="store_true",
+        default=silent,
+        help="also write trackstates_*.root: every state of every track",
+    )
+    add(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        default=silent,
+        help="do not write report.html",
+    )
+
+
+def config_from(args: argparse.Namespace, **defaults: object) -> JobConfig:
+    """Build the job's settings from parsed options, the config file and the command's defaults.
+
+    Raises:
+        ConfigError: see `trkx.algorithms.job_config.make_config`.
+    """
+    options = {name: value for name, value in vars(args).items() if name not in _NOT_SETTINGS}
+    return make_config(options, args.config, defaults)

@@ -1,0 +1,77 @@
+"""`trkx run`: find and fit tracks with one finder."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from trkx.algorithms.cli.job_options import add_job_options, config_from
+from trkx.algorithms.job_config import FINDERS, FITTERS
+
+DESCRIPTION = """\
+Find tracks in every event of the input, fit them, write them and say how good they are.
+
+finders:
+  gnn           graph, edge network, track building (the point of this project)
+  classical     the same graph without a network
+  ckf           ACTS' combinatorial Kalman filter, tuned; also ckf-best (the same),
+                ckf-balanced and ckf-fast
+  gnn+ckf       GNN tracks as seeds of the CKF, which completes them
+  truth         the true hits of each particle: what a perfect finder would hand to the fit
+fitters:
+  kf            ACTS' Kalman fit
+  gx2f          ACTS' global chi-square fit
+  none          no fit: proto tracks only (CKF tracks keep the CKF's own fit)
+CKF finders fit while they find; --fitter then adds a refit of their tracks.
+"""
+
+EPILOG = """\
+examples:
+  trkx run --input sample --finder gnn --fitter kf --out tracks
+  trkx run --input sample --finder ckf-fast --events 0:10 --threads 2 --out ckf
+  trkx run --input sample --finder gnn --fitter none --labels labels --out proto
+  trkx run --config job.toml --out again
+
+a config file:
+  input = "sample"
+  finder = "gnn"
+  fitter = "gx2f"
+  events = "0:10"
+
+The results, in --out: tracksummary_*.root, performance_*.root, performance.json,
+report.html, timing.csv, job.json (docs/outputs.md explains each).
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the `subparsers` of `trkx`."""
+    parser = subparsers.add_parser(
+        "run",
+        help="find and fit tracks with one finder",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    silent = argparse.SUPPRESS
+    parser.add_argument(
+        "--finder", dest="finders", metavar="NAME", default=silent, help=", ".join(FINDERS)
+    )
+    parser.add_argument(
+        "--fitter", dest="fitters", metavar="NAME", default=silent, help=", ".join(FITTERS)
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="DIR",
+        default=silent,
+        help="also write labels, one per space point in input order (-1: on no track), "
+        "event by event as .npy",
+    )
+    add_job_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the job that `args` asks for."""
+    from trkx.algorithms.job import runJob
+
+    runJob(config_from(args, finders="gnn"), command="run")
+    return 0

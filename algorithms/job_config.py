@@ -1,0 +1,204 @@
+"""What a reconstruction job is asked to do: one validated value, from options and a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from trkx.io.errors import ConfigError, InputFileError, nearest_name
+
+FINDERS = (
+    "gnn",
+    "ckf",
+    "ckf-best",
+    "ckf-balanced",
+    "ckf-fast",
+    "gnn+ckf",
+    "classical",
+    "truth",
+)
+FITTERS = ("kf", "gx2f", "none")
+TARGETS = ("pt1", "pt05")
+DEVICES = ("cpu", "cuda")
+
+
+def finder_key(finder: str) -> str:
+    """Return `finder` as whiteboard keys and file names spell it."""
+    return finder.replace("-", "_").replace("+", "_")
+
+
+def fits_while_finding(finder: str) -> bool:
+    """Whether `finder` ends in a combinatorial Kalman filter, so that its tracks are fitted."""
+    return "ckf" in finder
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        near = nearest_name(str(value), allowed)
+        hint = f"; did you mean {near!r}?" if near else "."
+        raise ConfigError(f"unknown {name} {value!r}{hint} Known: {', '.join(allowed)}")
+    return value
+
+
+def _several(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as a tuple, from a comma-separated string or a sequence; repeated ones once."""
+    if not isinstance(value, (str, list, tuple)):
+        raise ConfigError(f"{name}: {value!r} is not a name. Known: {', '.join(allowed)}")
+    parts = value.split(",") if isinstance(value, str) else value
+    names = [_one_of(name, str(part).strip(), allowed) for part in parts if str(part).strip()]
+    if not names:
+        raise ConfigError(f"{name}: none given. Known: {', '.join(allowed)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ConfigError(f"{name}: {value!r} is not a path")
+    return Path(value)
+
+
+def parse_event_range(text: str) -> tuple[int, int | None]:
+    """Read `A:B`, `A:`, `:B` or one number into a half-open range of positions.
+
+    Returns:
+        `(first, stop)`; stop None: to the end.
+
+    Raises:
+        ConfigError: not of that form, negative, or empty.
+    """
+    first_text, colon, stop_text = str(text).partition(":")
+    try:
+        first = int(first_text) if first_text.strip() else 0
+        stop = (int(stop_text) if stop_text.strip() else None) if colon else first + 1
+    except ValueError:
+        first, stop = -1, None
+    if first < 0 or (stop is not None and stop <= first):
+        raise ConfigError(
+            f"events: {text!r} is no range of events. Write A:B for events A up to B-1 (the "
+            "first is 0), A: for all from A on, or one number."
+        )
+    return first, stop
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Settings of `trkx run` and `trkx compare`, checked once on construction."""
+
+    input: tuple[Path, ...]  # folders or spacepoints files written by `trkx simulate`
+    out: Path  # folder for the results; made if it is not there
+    finders: tuple[str, ...] = ("gnn",)  # of FINDERS
+    fitters: tuple[str, ...] = ("kf",)  # of FITTERS; for CKF tracks: refits
+    events: tuple[int, int | None] = (0, None)  # positions in the input, half open; None: all
+    threads: int = 1  # events in flight
+    device: str = "cpu"  # of DEVICES, where the networks run
+    target: str = "pt1"  # of TARGETS: lowest pT the finders aim at, 1 or 0.5 GeV
+    weights: Path | None = None  # maps and networks of your own instead of the shipped ones
+    labels: Path | None = None  # folder for one .npy of track labels per event; None: not written
+    force: bool = False  # replace results that are there
+    track_states: bool = False  # also write every state of every track
+    report: bool = True  # write report.html, where matplotlib and hist are installed
+    field: float = 2.0  # field along z, tesla
+    verbose: bool = False  # let ACTS log
+
+    def __post_init__(self) -> None:
+        paths = self.input if isinstance(self.input, (list, tuple)) else (self.input,)
+        convert = object.__setattr__  # the dataclass is frozen
+        convert(self, "input", tuple(_path("input", path) for path in paths))
+        convert(self, "out", _path("out", self.out))
+        convert(self, "finders", _several("finder", self.finders, FINDERS))
+        convert(self, "fitters", _several("fitter", self.fitters, FITTERS))
+        if not isinstance(self.events, tuple):
+            convert(self, "events", parse_event_range(self.events))
+        for name in ("weights", "labels"):
+            if getattr(self, name) is not None:
+                convert(self, name, _path(name, getattr(self, name)))
+        _one_of("device", self.device, DEVICES)
+        _one_of("target", self.target, TARGETS)
+        if not self.input:
+            raise ConfigError("input: no folder given")
+        for name in ("force", "track_states", "report", "verbose"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}: {getattr(self, name)!r} is not true or false")
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
+            raise ConfigError(f"threads: {self.threads!r} is not a positive whole number")
+        if not isinstance(self.field, (int, float)) or not 0 < abs(self.field) < 20:
+            raise ConfigError(f"field: {self.field!r} is not a field in tesla, 0 < |B| < 20")
+        if "none" in self.fitters and len(self.fitters) > 1:
+            raise ConfigError(f"fitter: 'none' excludes {', '.join(self.fitters)}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain values for job.json."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+# The command line says `--finder gnn`, the comparison `--finders gnn,ckf`; both are one setting.
+_ALIASES = {"finder": "finders", "fitter": "fitters"}
+
+
+def config_keys() -> list[str]:
+    """Keys that a TOML file may hold: the option names, dashes or underscores alike."""
+    return sorted({f.name for f in fields(JobConfig)} | set(_ALIASES))
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Read settings from a TOML file whose keys are the option names.
+
+    Raises:
+        InputFileError: no such file.
+        ConfigError: not TOML, or a key that is no option; the nearest one is named.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = tomllib.load(file)
+    except FileNotFoundError:
+        raise InputFileError(f"config: no such file {path}") from None
+    except OSError as error:
+        raise InputFileError(f"config: cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: {path} is not TOML: {error}") from error
+    settings: dict[str, Any] = {}
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name not in config_keys():
+            near = nearest_name(name, config_keys())
+            hint = f"; did you mean {near!r}?" if near else "."
+            raise ConfigError(
+                f"unknown key {key!r} in {path}{hint} Known: {', '.join(config_keys())}"
+            )
+        settings[_ALIASES.get(name, name)] = value
+    return settings
+
+
+def make_config(
+    options: Mapping[str, Any],
+    config_file: Path | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> JobConfig:
+    """Combine the options given with a TOML file; the options win.
+
+    Args:
+        options: settings by name; absent where the command line is silent.
+        config_file: TOML file, None: no file.
+        defaults: settings that neither of the two names.
+
+    Raises:
+        ConfigError: an unknown key, a bad value, or input or out missing.
+    """
+    settings = dict(defaults or {})
+    settings.update(read_config_file(config_file) if config_file is not None else {})
+    settings.update({_ALIASES.get(name, name): value for name, value in options.items()})
+    for name in ("input", "out"):
+        if name not in settings:
+            raise ConfigError(f"{name}: not given. Pass --{name} DIR, or set it in --config FILE.")
+    return JobConfig(**settings)

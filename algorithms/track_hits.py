@@ -7,7 +7,7 @@ All finders are scored, labelled and written from the same pair of arrays:
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import acts
@@ -134,7 +134,7 @@ def make_proto_tracks(hits: TrackHits) -> Any:
     container = acts.examples.ProtoTrackContainer()
     measurements = hits.measurements.tolist()
     bounds = hits.offsets.tolist()
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         container.append(acts.examples.ProtoTrack(measurements[begin:end]))
     return container
 

@@ -12,6 +12,7 @@ clauses keep working:
         ├── InputFileError(FileNotFoundError)  no such file, or no file matches
         ├── NotRootError(ValueError)           the file is not a ROOT file
         ├── TruncatedFileError(ValueError)     a ROOT file that ends early or is damaged
+        ├── EmptyInputError(ValueError)        there is nothing in it, not even an empty event
         ├── TreeError(KeyError)                the tree is not in the file
         ├── BranchError(KeyError)              the branch is not in the tree
         ├── BranchTypeError(TypeError)         the branch has the wrong type
@@ -30,6 +31,7 @@ __all__ = [
     "BranchError",
     "BranchTypeError",
     "ConfigError",
+    "EmptyInputError",
     "EventContentError",
     "EventRangeError",
     "GeometryIdError",
@@ -95,6 +97,10 @@ class NotRootError(InputError, ValueError):
 
 class TruncatedFileError(InputError, ValueError):
     """The file starts like a ROOT file, but ends early or is damaged."""
+
+
+class EmptyInputError(InputError, ValueError):
+    """There is nothing in the input, not even an empty event."""
 
 
 class TreeError(InputError, KeyError):

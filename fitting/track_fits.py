@@ -268,7 +268,7 @@ def _add_fit(
                 trackingGeometry=trackingGeometry,
                 magneticField=field,
                 strategy=acts.examples.TrackExtrapolationStrategy.first,
-                targetSurface=acts.PerigeeSurface(acts.Vector3(0.0, 0.0, 0.0)),
+                targetSurface=acts.Surface.createPerigee(acts.Vector3(0.0, 0.0, 0.0)),
             )
         )
         all_fits = at_beam_line

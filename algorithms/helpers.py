@@ -16,6 +16,7 @@ import acts
 from trkx.algorithms.ckf import addCkf
 from trkx.algorithms.gnn_ckf import addGnnCkf
 from trkx.algorithms.label_writer import addLabelWriter
+from trkx.algorithms.spacepoint_table import addSpacePointTable
 from trkx.algorithms.track_finding_gnn import StageTimings, TrackFindingAlgorithmGnn
 from trkx.algorithms.track_finding_truth import TrackFindingAlgorithmTruth, TruthSelection
 from trkx.algorithms.track_hits import addTrackHits
@@ -29,6 +30,7 @@ __all__ = [
     "addKalmanFit",
     "addLabelWriter",
     "addRefit",
+    "addSpacePointTable",
     "addStartParameters",
     "addTrackHits",
     "addTruthTrackFinding",

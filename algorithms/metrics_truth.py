@@ -40,18 +40,16 @@ class EventTruth:
 
     @classmethod
     def from_event(cls, event: Event) -> EventTruth:
-        """Take the truth of an event as read from the files."""
-        measurements = event.measurements
-        positions = None
-        if "rec_gx" in measurements:
-            columns = [measurements[f"rec_g{axis}"] for axis in "xyz"]
-            positions = np.stack(columns, axis=1).astype(np.float64)
+        """Take the truth of an event as read from files or from the whiteboard.
+
+        Positions are those of the measurements, or of the space points made from them.
+        """
         return cls(
             number=event.number,
             particles=event.particles,
             measurement_particle_offsets=event.measurement_particle_offsets,
             measurement_particle_rows=event.measurement_particle_rows,
-            positions=positions,
+            positions=_positions(event),
         )
 
     @classmethod
@@ -137,6 +135,19 @@ class EventTruth:
         if not self.particles:
             return np.zeros(0)
         return np.asarray(self.particles[name], dtype=np.float64)
+
+
+def _positions(event: Event) -> NDArray[np.float64] | None:
+    measurements, points = event.measurements, event.space_points
+    if "rec_gx" in measurements:
+        columns = [measurements[f"rec_g{axis}"] for axis in "xyz"]
+        return np.stack(columns, axis=1).astype(np.float64)
+    if "x" not in points or "measurement_id" not in points:
+        return None
+    result = np.full((len(event.measurement_particle_offsets) - 1, 3), np.nan)
+    rows = np.asarray(points["measurement_id"], dtype=np.int64)
+    result[rows] = np.stack([points[axis] for axis in "xyz"], axis=1)
+    return result
 
 
 @dataclass(frozen=True)

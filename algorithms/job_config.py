@@ -60,25 +60,28 @@ def _path(name: str, value: Any) -> Path:
     return Path(value)
 
 
-def parse_event_range(text: str) -> tuple[int, int | None]:
-    """Read `A:B`, `A:`, `:B` or one number into a half-open range of positions.
+def parse_event_range(text: str) -> tuple[int | None, int | None]:
+    """Read `A:B`, `A:`, `:B` or one number into a half-open range of event numbers.
 
     Returns:
-        `(first, stop)`; stop None: to the end.
+        `(first, stop)`; None: from the first event, up to the last one.
 
     Raises:
         ConfigError: not of that form, negative, or empty.
     """
-    first_text, colon, stop_text = str(text).partition(":")
+    first_text, colon, stop_text = (part.strip() for part in str(text).partition(":"))
     try:
-        first = int(first_text) if first_text.strip() else 0
-        stop = (int(stop_text) if stop_text.strip() else None) if colon else first + 1
+        first = int(first_text) if first_text else None
+        stop = int(stop_text) if stop_text else None
+        bad = not (first_text or colon)
     except ValueError:
-        first, stop = -1, None
-    if first < 0 or (stop is not None and stop <= first):
+        first, stop, bad = None, None, True
+    if first is not None and not colon:
+        stop = first + 1
+    if bad or (first or 0) < 0 or (stop is not None and stop <= (first or 0)):
         raise ConfigError(
-            f"events: {text!r} is no range of events. Write A:B for events A up to B-1 (the "
-            "first is 0), A: for all from A on, or one number."
+            f"events: {text!r} is no range of events. Write A:B for events A up to B-1, A: for "
+            "all from A on, or one number."
         )
     return first, stop
 
@@ -91,7 +94,7 @@ class JobConfig:
     out: Path  # folder for the results; made if it is not there
     finders: tuple[str, ...] = ("gnn",)  # of FINDERS
     fitters: tuple[str, ...] = ("kf",)  # of FITTERS; for CKF tracks: refits
-    events: tuple[int, int | None] = (0, None)  # positions in the input, half open; None: all
+    events: tuple[int | None, int | None] = (None, None)  # numbers, half open; None: to the end
     threads: int = 1  # events in flight
     device: str = "cpu"  # of DEVICES, where the networks run
     target: str = "pt1"  # of TARGETS: lowest pT the finders aim at, 1 or 0.5 GeV

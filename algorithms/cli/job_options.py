@@ -26,7 +26,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         "--events",
         metavar="A:B",
         default=silent,
-        help="events A up to B-1 of the input, the first is 0 (default: all)",
+        help="event numbers A up to B-1 (default: all)",
     )
     add("--threads", type=int, metavar="N", default=silent, help="events in flight (default 1)")
     add(

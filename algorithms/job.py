@@ -1,0 +1,257 @@
+"""A reconstruction job: events in, tracks found, fitted, written, measured and compared.
+
+`buildReconstruction` wires a sequencer and runs nothing; `runJob` runs it and writes the
+result folder.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import acts
+import acts.examples
+
+from trkx.algorithms.detector import buildGenericDetector, constantField
+from trkx.algorithms.helpers import addLabelWriter
+from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
+from trkx.algorithms.job_config import JobConfig, finder_key
+from trkx.algorithms.job_output import LABEL_PATTERNS, result_folder
+from trkx.algorithms.job_timing import ProgressAlgorithm, StageTime, StageTimer
+from trkx.algorithms.performance_algorithm import addPerformance
+from trkx.algorithms.performance_collector import PerformanceCollector
+from trkx.io.errors import ConfigError, InputError
+from trkx.io.event_files import EventFiles
+from trkx.io.readers import UprootEventReader
+
+TIMING_FILE = "timing.csv"
+
+
+@dataclass
+class Reconstruction:
+    """A sequencer that is ready to run, and what it fills."""
+
+    sequencer: Any
+    files: EventFiles
+    events: tuple[int, int]  # first event number, last one + 1
+    chains: dict[str, FinderChain]  # by finder
+    timer: StageTimer
+    collector: PerformanceCollector | None  # None: the input has no truth
+    progress: list[Any] = field(default_factory=list)  # called after each event
+
+    @property
+    def n_events(self) -> int:
+        """Number of events the sequencer goes through."""
+        return self.events[1] - self.events[0]
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job found and how long it took."""
+
+    config: JobConfig
+    events: tuple[int, int]  # first event number, last one + 1
+    chains: dict[str, FinderChain]
+    times: dict[str, StageTime]  # by stage, as `gnn:finding` or `gnn:fitting:kf`
+    collector: PerformanceCollector | None
+    wall_seconds: float  # of the event loop
+    peak_memory_bytes: int  # of the process
+
+    @property
+    def n_events(self) -> int:
+        """Number of events the job went through."""
+        return self.events[1] - self.events[0]
+
+
+def runReconstruction(
+    config: JobConfig,
+    folder: Path,
+    labels: Path | None = None,
+) -> Reconstruction:
+    """Wire reader, finders, fits, measurement and writers of a job; run nothing yet.
+
+    Args:
+        config: what to do.
+        folder: where the sequencer and the writers write.
+        labels: where the label writer writes; None: no labels.
+
+    Raises:
+        ConfigError: the device is not there.
+        InputError: the input cannot be used.
+        EventRangeError: the events asked for are not in the input.
+    """
+    check_device(config.device)
+    _, tracking_geometry = buildGenericDetector()
+    reader = makeReader(config, tracking_geometry)
+    events = event_range(reader.files, config.events)
+    s = acts.examples.Sequencer(
+        skip=events[0] - reader.files.available[0],
+        events=events[1] - events[0],
+        numThreads=config.threads,
+        trackFpes=False,
+        logLevel=acts.logging.INFO if config.verbose else acts.logging.MAX,
+        outputDir=str(folder),
+        outputTimingFile=TIMING_FILE,
+    )
+    s.addReader(reader)
+    timer = StageTimer(config.threads)
+    settings = ChainSettings(
+        tracking_geometry,
+        constantField(config.field),
+        target=config.target,
+        device=config.device,
+        weights=config.weights,
+        logLevel=acts.logging.INFO if config.verbose else None,
+    )
+    chains = {
+        finder: addFinder(s, finder, config.fitters, settings, timer) for finder in config.finders
+    }
+    collector = None
+    if reader.files.has_truth:
+        collector = PerformanceCollector(field_tesla=config.field)
+        for chain in chains.values():
+            addPerformance(
+                s,
+                chain.finder,
+                inputTracks=chain.found_tracks,
+                inputProtoTracks=chain.proto_tracks,
+                fits=chain.fits,
+                collector=collector,
+            )
+    for chain in chains.values():
+        addWriters(s, chain, folder, config.track_states)
+    if labels is not None:
+        if len(chains) > 1:
+            raise ConfigError("labels: only with one finder, the labels of several would mix")
+        (chain,) = chains.values()
+        addLabelWriter(
+            s, labels, inputProtoTracks=chain.proto_tracks, inputTracks=chain.found_tracks
+        )
+    built = Reconstruction(s, reader.files, events, chains, timer, collector)
+    s.addAlgorithm(ProgressAlgorithm(lambda: [update() for update in built.progress]))
+    return built
+
+
+def makeReader(config: JobConfig, trackingGeometry: Any) -> UprootEventReader:
+    """Build the reader of a job, which leaves out what no finder of the job needs.
+
+    Raises:
+        InputError: the input cannot be used, or holds no truth for a finder that needs it.
+    """
+    with EventFiles.open(config.input) as files:
+        has_truth = files.has_truth
+    truth_finder = "truth" in config.finders
+    if truth_finder and not has_truth:
+        inputs = ", ".join(str(path) for path in config.input)
+        raise InputError(
+            f"finder 'truth' needs a particles tree, which {inputs} does not have; add "
+            "particles.root, or choose another finder"
+        )
+    # ACTS' space points are for start parameters; the CKF makes its own for its seeds.
+    only_ckf = all(finder.startswith("ckf") for finder in config.finders)
+    return UprootEventReader(
+        config.input,
+        level=acts.logging.INFO if config.verbose else acts.logging.WARNING,
+        readTruth=has_truth,
+        outputSpacePoints="" if only_ckf else "spacepoints",
+        outputParticles="particles" if truth_finder else "",
+        outputMeasurementParticlesMap="",
+        outputParticleMeasurementsMap="particle_measurements_map" if truth_finder else "",
+        trackingGeometry=trackingGeometry,
+    )
+
+
+def addWriters(s: Any, chain: FinderChain, folder: Path, trackStates: bool) -> None:
+    """Add writers for the tracks of each fit of a finder."""
+    for fitter, tracks in chain.fits.items():
+        name = f"{finder_key(chain.finder)}_{fitter}"
+        raise NotImplementedError((name, tracks))
+
+
+def check_device(device: str) -> None:
+    """Raise unless networks can run on `device`.
+
+    Raises:
+        MissingExtraError: there is no torch.
+        DeviceError: there is no such device.
+    """
+    if device == "cpu":
+        return
+    from trkx.plugin.errors import DeviceError, need
+
+    torch = need("torch", "local", f"device {device!r}")
+    if not torch.cuda.is_available():
+        build = "a CPU build" if torch.version.cuda is None else "a CUDA build"
+        raise DeviceError(
+            f"device {device!r} is not there: torch {torch.__version__} is {build} and sees no "
+            "CUDA device. Use --device cpu; `trkx doctor` says what torch sees."
+        )
+
+
+def event_range(files: EventFiles, wanted: tuple[int | None, int | None]) -> tuple[int, int]:
+    """Return the first event number and the last one + 1, checked against the input.
+
+    Raises:
+        EventRangeError: they are not in the input.
+    """
+    low, high = files.available
+    first = low if wanted[0] is None else wanted[0]
+    stop = high if wanted[1] is None else wanted[1]
+    files.check_range(first, stop)
+    return first, stop
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def runJob(config: JobConfig, command: str = "run") -> JobResult:
+    """Run a job and write its result folder, all of it or nothing.
+
+    Args:
+        config: what to do.
+        command: `run` or `compare`, for job.json.
+
+    Returns:
+        the figures, which are in the result folder as well.
+    """
+    from trkx.algorithms.job_results import print_result, write_results
+
+    with ExitStack() as stack:
+        folder = stack.enter_context(result_folder(config.out, config.force))
+        labels = config.labels and stack.enter_context(
+            result_folder(config.labels, config.force, LABEL_PATTERNS)
+        )
+        job = runReconstruction(config, folder, labels)
+        stack.callback(job.files.close)
+        start = time.perf_counter()
+        with _progress_bar(job):
+            job.sequencer.run()
+        result = JobResult(
+            config=config,
+            events=job.events,
+            chains=job.chains,
+            times=job.timer.result(folder / TIMING_FILE),
+            collector=job.collector,
+            wall_seconds=time.perf_counter() - start,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+        write_results(result, folder, command)
+    print_result(result)
+    return result
+
+
+def _progress_bar(job: Reconstruction) -> Any:
+    """A bar on a terminal, nothing in batch."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=job.n_events, unit="event", desc=", ".join(job.chains), disable=None)
+    job.progress.append(bar.update)
+    return bar

@@ -1,0 +1,198 @@
+"""One finder and its fits as elements of a job, timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from trkx.algorithms.helpers import (
+    addCkf,
+    addGlobalChi2Fit,
+    addGnnCkf,
+    addGnnTrackFinding,
+    addKalmanFit,
+    addRefit,
+    addTruthTrackFinding,
+)
+from trkx.algorithms.job_config import finder_key, fits_while_finding
+from trkx.algorithms.job_timing import StageTimer
+from trkx.algorithms.track_finding_gnn import StageTimings
+from trkx.fitting import FitSummary, GlobalChi2Settings, KalmanSettings
+
+OWN_FIT = "ckf"
+"""Name of the fit that a combinatorial Kalman filter does while it finds."""
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """What all finders of a job have in common."""
+
+    trackingGeometry: Any
+    field: Any
+    target: str = "pt1"
+    device: str = "cpu"
+    weights: Any = None
+    logLevel: Any = None
+
+
+@dataclass(frozen=True)
+class FinderChain:
+    """Where one finder's results are on the whiteboard."""
+
+    finder: str
+    proto_tracks: str | None  # key of the proto tracks; None for CKF finders
+    found_tracks: str | None  # key of the tracks found; None for finders of proto tracks
+    fits: dict[str, str] = field(default_factory=dict)  # fitter → key of the tracks
+    summaries: dict[str, FitSummary] = field(default_factory=dict)  # fitter → counts
+    pipeline_timings: StageTimings | None = None  # stages within the pipeline
+
+    @property
+    def main_fit(self) -> str | None:
+        """The fit whose time counts as the finder's: the CKF's own, else the first."""
+        return next(iter(self.fits), None)
+
+
+def addFinder(
+    s: Any,
+    finder: str,
+    fitters: tuple[str, ...],
+    settings: ChainSettings,
+    timer: StageTimer,
+) -> FinderChain:
+    """Add a finder and the fits of what it finds.
+
+    Args:
+        s: the sequencer; the reader is in it already.
+        finder: of `job_config.FINDERS`.
+        fitters: of `job_config.FITTERS`; CKF tracks have their own fit, and are refitted by
+            these.
+        settings: what all finders share.
+        timer: gets the stages `<finder>:finding` and `<finder>:fitting:<fitter>`.
+
+    Returns:
+        the keys of the results.
+    """
+    key = finder_key(finder)
+    fitters = tuple(fitter for fitter in fitters if fitter != "none")
+    if fits_while_finding(finder):
+        chain = _add_ckf_finder(s, finder, f"{key}_tracks", settings, timer)
+        add_fit = _refit
+    else:
+        chain = _add_proto_track_finder(s, finder, f"{key}_proto_tracks", settings, timer)
+        add_fit = _fit_proto_tracks
+    for fitter in fitters:
+        tracks = f"{key}_{fitter}_tracks"
+        summary = FitSummary()
+        with timer.stage(s, f"{finder}:fitting:{fitter}"):
+            add_fit(s, chain, fitter, tracks, settings, summary)
+        chain.fits[fitter] = tracks
+        chain.summaries[fitter] = summary
+    return chain
+
+
+def _add_ckf_finder(
+    s: Any, finder: str, tracks: str, settings: ChainSettings, timer: StageTimer
+) -> FinderChain:
+    geometry, field_ = settings.trackingGeometry, settings.field
+    timings = None
+    with timer.stage(s, f"{finder}:finding"):
+        if finder == "gnn+ckf":
+            proto_tracks = f"{finder_key(finder)}_proto_tracks"
+            timings = StageTimings()
+            _add_pipeline(s, "gnn", proto_tracks, settings, timings)
+            addGnnCkf(
+                s,
+                geometry,
+                field_,
+                inputProtoTracks=proto_tracks,
+                outputTracks=tracks,
+                target=settings.target,
+                logLevel=settings.logLevel,
+            )
+        else:
+            _, _, point = finder.partition("-")
+            addCkf(
+                s,
+                geometry,
+                field_,
+                workingPoint=point or "best",
+                target=settings.target,
+                outputTracks=tracks,
+                logLevel=settings.logLevel,
+            )
+    return FinderChain(finder, None, tracks, {OWN_FIT: tracks}, pipeline_timings=timings)
+
+
+def _add_proto_track_finder(
+    s: Any, finder: str, proto_tracks: str, settings: ChainSettings, timer: StageTimer
+) -> FinderChain:
+    timings = None
+    with timer.stage(s, f"{finder}:finding"):
+        if finder == "truth":
+            addTruthTrackFinding(
+                s,
+                target=settings.target,
+                outputProtoTracks=proto_tracks,
+                logLevel=settings.logLevel,
+            )
+        else:
+            timings = StageTimings()
+            _add_pipeline(s, finder, proto_tracks, settings, timings)
+    return FinderChain(finder, proto_tracks, None, pipeline_timings=timings)
+
+
+def _add_pipeline(
+    s: Any, finder: str, proto_tracks: str, settings: ChainSettings, timings: StageTimings
+) -> None:
+    addGnnTrackFinding(
+        s,
+        finder=finder,
+        target=settings.target,
+        device=settings.device,
+        weights=settings.weights,
+        outputProtoTracks=proto_tracks,
+        timings=timings,
+        logLevel=settings.logLevel,
+    )
+
+
+def _fit_proto_tracks(
+    s: Any,
+    chain: FinderChain,
+    fitter: str,
+    tracks: str,
+    settings: ChainSettings,
+    summary: FitSummary,
+) -> None:
+    add: Callable[..., Any] = {"kf": addKalmanFit, "gx2f": addGlobalChi2Fit}[fitter]
+    add(
+        s,
+        settings.trackingGeometry,
+        settings.field,
+        inputProtoTracks=chain.proto_tracks,
+        outputTracks=tracks,
+        inputSpacePointTable="spacepoint_table",
+        summary=summary,
+        logLevel=settings.logLevel,
+    )
+
+
+def _refit(
+    s: Any,
+    chain: FinderChain,
+    fitter: str,
+    tracks: str,
+    settings: ChainSettings,
+    summary: FitSummary,
+) -> None:
+    addRefit(
+        s,
+        settings.trackingGeometry,
+        settings.field,
+        inputTracks=chain.found_tracks,
+        outputTracks=tracks,
+        settings=KalmanSettings() if fitter == "kf" else GlobalChi2Settings(),
+        summary=summary,
+        logLevel=settings.logLevel,
+    )

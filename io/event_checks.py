@@ -10,6 +10,7 @@ import numpy as np
 from trkx.io.errors import EventContentError, GeometryIdError, NonFiniteError, TrkxWarning
 
 __all__ = [
+    "check_coordinate",
     "check_duplicates",
     "check_finite",
     "check_geometry_ids",
@@ -29,9 +30,6 @@ def check_finite(columns: Mapping[str, np.ndarray], names: tuple[str, ...], wher
         values = columns.get(name)
         if values is None:
             continue
-        # The sum is finite unless an item is not (or it overflows): one pass, no mask.
-        if np.isfinite(np.sum(values, dtype=np.float64)):
-            continue
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise NonFiniteError(
@@ -39,6 +37,29 @@ def check_finite(columns: Mapping[str, np.ndarray], names: tuple[str, ...], wher
                 f"{where}; the first is {values[bad[0]]} in row {bad[0]} of the event. "
                 "Remove these rows or write the file again."
             )
+
+
+def check_coordinate(columns: Mapping[str, np.ndarray], name: str, where: str) -> None:
+    """Check `rec_{name}` and `var_{name}` of the measurements.
+
+    NaN in both says that the sensor does not measure this coordinate, as ACTS' writer does;
+    infinite values and variances of zero or less are never right.
+
+    Raises:
+        NonFiniteError, EventContentError: with file, event, branch and row.
+    """
+    for branch in (f"rec_{name}", f"var_{name}"):
+        known = np.where(np.isnan(columns[branch]), 0, columns[branch])
+        check_finite({branch: known}, (branch,), where)
+    # ACTS' sequencer traps floating-point exceptions, and comparing NaN is one.
+    variance = np.nan_to_num(columns[f"var_{name}"], nan=1.0)
+    bad = np.flatnonzero(variance <= 0)
+    if len(bad):
+        raise EventContentError(
+            f"{len(bad)} of {len(variance)} values of branch 'var_{name}' are not positive in "
+            f"{where}; the first is {variance[bad[0]]} in row {bad[0]} of the event; variances "
+            "are in mm²"
+        )
 
 
 def check_geometry_ids(
@@ -108,7 +129,8 @@ def check_duplicates(space_points: Mapping[str, np.ndarray], where: str) -> None
         # Any mixing will do: equal places give equal keys, and others collide once in 2^64.
         key *= np.uint64(0x9E3779B97F4A7C15)
         key ^= space_points[axis].astype(np.float32).view(np.uint32)
-    repeated = n - len(np.unique(key))
+    key.sort()
+    repeated = int(np.count_nonzero(key[1:] == key[:-1]))
     if repeated > max(_CHANCE_DUPLICATES * n, 0.5):
         warnings.warn(
             f"{repeated} of {n} space points in {where} are at the very place of another one on "

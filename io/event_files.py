@@ -237,20 +237,8 @@ class EventFiles:
                 f"measurement_id does not count 0 to {size - 1} in {where}; keep all measurements "
                 "of an event, in their order"
             )
-        checks.check_finite(found, ("rec_loc0", "var_loc0"), where)
-        for name in ("rec_loc1", "var_loc1"):
-            # NaN says that a strip does not measure this coordinate; infinity is never right.
-            checks.check_finite(
-                {name: np.nan_to_num(found[name], posinf=np.inf, neginf=-np.inf)}, (name,), where
-            )
-        for name in ("var_loc0", "var_loc1"):
-            bad = np.flatnonzero(found[name] <= 0)
-            if len(bad):
-                raise EventContentError(
-                    f"{len(bad)} of {size} values of branch '{name}' are not positive in {where}; "
-                    f"the first is {found[name][bad[0]]} in row {bad[0]} of the event; variances "
-                    "are in mm²"
-                )
+        for name in ("loc0", "loc1"):
+            checks.check_coordinate(found, name, where)
         checks.check_geometry_ids(found["geometry_id"], self._geometry_ids, where, branch)
         return found
 

@@ -104,12 +104,13 @@ def match_barcodes(
         )
     rows = order[place].astype(np.int64)
     same = np.zeros(len(rows), dtype=bool)
-    if len(rows) > 1:
-        by_pair = np.lexsort((rows, measurement))
-        repeat = (rows[by_pair][1:] == rows[by_pair][:-1]) & (
+    # Few measurements have several particles, so it pays to look at those only.
+    several = np.flatnonzero(np.bincount(measurement, minlength=len(offsets))[measurement] > 1)
+    if len(several):
+        by_pair = several[np.lexsort((rows[several], measurement[several]))]
+        same[by_pair[1:]] = (rows[by_pair][1:] == rows[by_pair][:-1]) & (
             measurement[by_pair][1:] == measurement[by_pair][:-1]
         )
-        same[by_pair[1:][repeat]] = True
     rows, measurement = rows[~same], measurement[~same]
     counts = np.bincount(measurement, minlength=len(offsets) - 1)
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64), rows

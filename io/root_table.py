@@ -78,7 +78,8 @@ def open_root_file(path: Path) -> Any:
     """Open `path` with uproot; failures carry the file's name and what is wrong with it."""
     check_root_file(path)
     try:
-        return uproot.open(str(path))
+        # No cache of arrays: every event is read once, and memory must not grow with them.
+        return uproot.open(str(path), array_cache=None)
     except Exception as error:  # uproot raises many kinds on damaged files
         raise TruncatedFileError(
             f"{path} is damaged or incomplete and cannot be opened: {_short(error)}; "

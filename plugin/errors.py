@@ -1,0 +1,56 @@
+"""Errors of track finding.
+
+Every class also inherits the matching built-in, so that ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+
+class TrackFindingError(Exception):
+    """Base class of everything that `trkx.plugin` raises on purpose."""
+
+
+class MissingExtraError(TrackFindingError, ImportError):
+    """An optional dependency is not installed; the message names the extra to install."""
+
+
+class SpacePointError(TrackFindingError, ValueError):
+    """Space points that no finder can use: wrong lengths, NaN or infinite coordinates."""
+
+
+class DetectorMismatchError(TrackFindingError, ValueError):
+    """The space points lie on modules that the learned map does not know."""
+
+
+class WeightsError(TrackFindingError, ValueError):
+    """A map or weights file is missing, corrupt, or made for something else."""
+
+
+class DeviceError(TrackFindingError, RuntimeError):
+    """The requested device is not there."""
+
+
+class StageError(TrackFindingError, ValueError):
+    """A stage was configured or fed in a way it cannot work with."""
+
+
+def need(module: str, extra: str, what: str):
+    """Import `module`, or say which extra brings it.
+
+    Args:
+        module: name of the module to import.
+        extra: the extra of trkx that installs it.
+        what: what needs it, for the message.
+
+    Raises:
+        MissingExtraError: the module is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} needs {module}, which is not installed; "
+            f"install it with: pip install 'trkx[{extra}]'"
+        ) from error

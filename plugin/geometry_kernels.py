@@ -1,0 +1,114 @@
+"""Doublet and triplet geometry, shared by the learning and the finding of edges.
+
+Circles through the beam line become straight lines under the conformal map
+(x, y) → (x, y) / r² (Hansroul, Jeremie and Savard, Nucl. Instrum. Meth. A 270, 498 (1988)), so
+that curvature and residuals need no trigonometric functions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Columns of the hit table, (N, N_COLUMNS) float32, mm; u, v, w are the module's local axes 0, 1
+# and its normal; the slope ranges are those that the hit's cluster sizes allow.
+X, Y, Z, R, PHI, CX, CY, U, V, W = 0, 1, 2, 3, 4, 5, 6, 7, 10, 13
+SLOPE0_LOW, SLOPE0_HIGH, SLOPE1_LOW, SLOPE1_HIGH = 16, 17, 18, 19
+N_COLUMNS = 20
+
+JIT = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": True}
+
+
+@njit(inline="always", **JIT)
+def doublet_geometry(hit, i, j, s):
+    """Signed kappa (1/mm) and folded z0 (mm) of the doublet (i, j), folded by the sign `s`."""
+    dcx = hit[j, CX] - hit[i, CX]
+    dcy = hit[j, CY] - hit[i, CY]
+    kappa = (hit[i, CX] * dcy - hit[i, CY] * dcx) / np.sqrt(dcx * dcx + dcy * dcy)
+    dr = hit[j, R] - hit[i, R]
+    if abs(dr) < np.float32(1e-3):
+        z0 = np.float32(1e6)
+    else:
+        z0 = s * (hit[i, Z] - hit[i, R] * (hit[j, Z] - hit[i, Z]) / dr)
+    return kappa, z0
+
+
+@njit(inline="always", **JIT)
+def triplet_geometry(hit, i, j, k, s, along_z):
+    """Residuals (mm) of hit j and the signed kappa (1/mm) of hits i, k with the beam line.
+
+    The first residual is transverse, from the circle through the beam line, i and k. The second
+    is in z at the arc length of j (`along_z`, barrel) or in arc length at the z of j (disc).
+    """
+    dcx = hit[k, CX] - hit[i, CX]
+    dcy = hit[k, CY] - hit[i, CY]
+    inverse = np.float32(1.0) / np.sqrt(dcx * dcx + dcy * dcy)
+    kappa = (hit[i, CX] * dcy - hit[i, CY] * dcx) * inverse
+    ex = hit[j, CX] - hit[i, CX]
+    ey = hit[j, CY] - hit[i, CY]
+    transverse = (dcx * ey - dcy * ex) * inverse * hit[j, R] * hit[j, R]
+    # Arc length from the beam line: asin(kappa r) / kappa, to fourth order.
+    k2 = kappa * kappa
+    ri, rj, rk = hit[i, R], hit[j, R], hit[k, R]
+    a = k2 * ri * ri
+    b = k2 * rj * rj
+    c = k2 * rk * rk
+    third, fifth = np.float32(1.0 / 6.0), np.float32(3.0 / 40.0)
+    si = ri * (np.float32(1.0) + a * (third + a * fifth))
+    sj = rj * (np.float32(1.0) + b * (third + b * fifth))
+    sk = rk * (np.float32(1.0) + c * (third + c * fifth))
+    zi, zj, zk = s * hit[i, Z], s * hit[j, Z], s * hit[k, Z]
+    if along_z:
+        ds = sk - si
+        f = (sj - si) / ds if abs(ds) > np.float32(1e-3) else np.float32(0.5)
+        along = zj - (zi + f * (zk - zi))
+    else:
+        dz = zk - zi
+        f = (zj - zi) / dz if abs(dz) > np.float32(1e-3) else np.float32(0.5)
+        along = sj - (si + f * (sk - si))
+    return transverse, along, kappa
+
+
+@njit(inline="always", **JIT)
+def module_slopes(hit, i, dx, dy, dz):
+    """|slope| along local 0 and 1 of the direction (dx, dy, dz) in the module of hit i."""
+    w = abs(dx * hit[i, W] + dy * hit[i, W + 1] + dz * hit[i, W + 2])
+    w = max(w, np.float32(1e-6))
+    a = abs(dx * hit[i, U] + dy * hit[i, U + 1] + dz * hit[i, U + 2]) / w
+    b = abs(dx * hit[i, V] + dy * hit[i, V + 1] + dz * hit[i, V + 2]) / w
+    return a, b
+
+
+@njit(inline="always", **JIT)
+def shape_allows(hit, i, dx, dy, dz):
+    """Whether the cluster sizes of hit i allow a track in the direction (dx, dy, dz)."""
+    w = abs(dx * hit[i, W] + dy * hit[i, W + 1] + dz * hit[i, W + 2])
+    b = abs(dx * hit[i, V] + dy * hit[i, V + 1] + dz * hit[i, V + 2])
+    if b < hit[i, SLOPE1_LOW] * w or b > hit[i, SLOPE1_HIGH] * w:
+        return False
+    a = abs(dx * hit[i, U] + dy * hit[i, U + 1] + dz * hit[i, U + 2])
+    return hit[i, SLOPE0_LOW] * w <= a <= hit[i, SLOPE0_HIGH] * w
+
+
+@njit(**JIT)
+def doublet_table(hit, sign, source, target):
+    """(E, 6) float32: kappa, z0, |slope| 0 and 1 at the source, then at the target."""
+    out = np.empty((len(source), 6), np.float32)
+    for e in range(len(source)):
+        i, j = source[e], target[e]
+        out[e, 0], out[e, 1] = doublet_geometry(hit, i, j, sign[i])
+        dx, dy, dz = hit[j, X] - hit[i, X], hit[j, Y] - hit[i, Y], hit[j, Z] - hit[i, Z]
+        out[e, 2], out[e, 3] = module_slopes(hit, i, dx, dy, dz)
+        out[e, 4], out[e, 5] = module_slopes(hit, j, dx, dy, dz)
+    return out
+
+
+@njit(**JIT)
+def triplet_table(hit, sign, barrel, layer, i, j, k):
+    """(T, 3) float32: transverse residual, residual along, kappa."""
+    out = np.empty((len(i), 3), np.float32)
+    for t in range(len(i)):
+        out[t, 0], out[t, 1], out[t, 2] = triplet_geometry(
+            hit, i[t], j[t], k[t], sign[i[t]], barrel[layer[j[t]]]
+        )
+    return out

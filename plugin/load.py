@@ -1,0 +1,57 @@
+"""Ready-made pipelines from shipped or trained models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trkx.plugin.errors import StageError, need
+from trkx.plugin.pipeline import Pipeline
+from trkx.plugin.weights import find_model
+
+FINDERS = ("gnn", "classical")
+
+
+def load_pipeline(
+    finder: str = "gnn",
+    target: str = "pt1",
+    device: str = "cpu",
+    threads: int | None = None,
+    weights: Path | str | None = None,
+) -> Pipeline:
+    """The pipeline of a finder with its map and weights.
+
+    Args:
+        finder: 'gnn', or 'classical' for the same graph and builder without the network.
+        target: 'pt1' (pT > 1 GeV) or 'pt05' (pT > 0.5 GeV).
+        device: 'cpu' or 'cuda', for the network.
+        threads: threads of torch in this process; None leaves them as they are.
+        weights: a folder that 'trkx train' wrote; None: the shipped model.
+
+    Raises:
+        StageError: no such finder.
+        WeightsError, DeviceError, MissingExtraError: see there.
+    """
+    if finder not in FINDERS:
+        raise StageError(f"no finder '{finder}' in the plugin; choose one of {', '.join(FINDERS)}")
+    need("numba", "local", f"finder '{finder}'")
+    from trkx.plugin.completion import OverlapCompletion
+    from trkx.plugin.layer_map_graph import LayerMapGraph
+    from trkx.plugin.viterbi import ViterbiTrackBuilder
+
+    model = find_model(target, weights)
+    classifiers = []
+    if finder == "gnn":
+        torch = need("torch", "local", "finder 'gnn'")
+        from trkx.plugin.network_classifier import NetworkClassifier
+
+        classifiers.append(NetworkClassifier(model.network(), device))
+        if threads is not None:
+            torch.set_num_threads(threads)
+    layer_map = model.layer_map()
+    return Pipeline(
+        graph_constructor=LayerMapGraph(layer_map),
+        edge_classifiers=classifiers,
+        track_builder=ViterbiTrackBuilder(),
+        completion=OverlapCompletion(layer_map),
+        meta={"finder": finder, "target": target, **model.card},
+    )

@@ -1,0 +1,100 @@
+"""What track finding reads: the columns of an event's space points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from trkx.plugin.errors import SpacePointError
+
+
+@dataclass(frozen=True)
+class SpacePoints:
+    """Columns of the N space points of one event, in input order."""
+
+    x: np.ndarray  # (N,) float32, mm
+    y: np.ndarray  # (N,) float32, mm
+    z: np.ndarray  # (N,) float32, mm
+    geometry_id: np.ndarray  # (N,) uint64, ACTS geometry identifier of the module
+    size0: np.ndarray | None = None  # (N,) float32, cluster extent along local 0, channels
+    size1: np.ndarray | None = None  # (N,) float32, cluster extent along local 1, channels
+
+    def __post_init__(self) -> None:
+        n = len(self.x)
+        for name in ("y", "z", "geometry_id", "size0", "size1"):
+            column = getattr(self, name)
+            if column is not None and len(column) != n:
+                raise SpacePointError(
+                    f"space points: column '{name}' has {len(column)} rows, 'x' has {n}; "
+                    "all columns must have one row per space point"
+                )
+        for name in "xyz":
+            bad = ~np.isfinite(getattr(self, name))
+            if bad.any():
+                raise SpacePointError(
+                    f"space points: {int(bad.sum())} of {n} values of '{name}' are NaN or "
+                    f"infinite, first at row {int(np.argmax(bad))}; remove these rows first"
+                )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, np.ndarray]) -> SpacePoints:
+        """Take the columns of a `spacepoints` table; cluster sizes are used when present."""
+
+        def column(name: str) -> np.ndarray:
+            try:
+                return np.ascontiguousarray(columns[name], dtype=np.float32)
+            except KeyError:
+                raise SpacePointError(
+                    f"space points: no column '{name}'; found {', '.join(sorted(columns))}"
+                ) from None
+
+        sizes = ("clus_size_loc0", "clus_size_loc1")
+        has_sizes = all(name in columns for name in sizes)
+        if "geometry_id" not in columns:
+            raise SpacePointError(
+                f"space points: no column 'geometry_id'; found {', '.join(sorted(columns))}"
+            )
+        return cls(
+            x=column("x"),
+            y=column("y"),
+            z=column("z"),
+            geometry_id=np.ascontiguousarray(columns["geometry_id"], dtype=np.uint64),
+            size0=column(sizes[0]) if has_sizes else None,
+            size1=column(sizes[1]) if has_sizes else None,
+        )
+
+
+@dataclass(frozen=True)
+class LabelledEvent:
+    """Space points with their truth, for training and for truth metrics.
+
+    A space point of a merged cluster belongs to several particles: truth is a jagged table,
+    `offsets` (N+1,) into `particle` (rows of the particle columns).
+    """
+
+    space_points: SpacePoints
+    offsets: np.ndarray  # (N+1,) int64
+    particle: np.ndarray  # (offsets[-1],) int64, row of the particle
+    pt: np.ndarray  # (P,) float32, GeV
+    eta: np.ndarray  # (P,) float32
+    charge: np.ndarray  # (P,) float32, e
+    vertex: np.ndarray  # (P, 3) float32, production vertex, mm
+
+    @property
+    def n_hits(self) -> np.ndarray:
+        """(P,) int64, number of space points to which each particle contributes."""
+        return np.bincount(self.particle, minlength=len(self.pt))
+
+    def targets(self, pt_min: float, eta_max: float = 4.0, hits_min: int = 7) -> np.ndarray:
+        """(P,) bool: charged, pT > `pt_min` (GeV), |eta| < `eta_max`, >= `hits_min` hits."""
+        return (
+            (self.charge != 0)
+            & (self.pt > pt_min)
+            & (np.abs(self.eta) < eta_max)
+            & (self.n_hits >= hits_min)
+        )

@@ -1,0 +1,125 @@
+"""Triplets: doublets that share a hit and lie on one helix from the beam line, within windows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from trkx.plugin.geometry_kernels import JIT, triplet_geometry
+from trkx.plugin.hit_table import HitTable
+from trkx.plugin.layer_map import LayerMap
+
+
+@njit(**JIT)
+def group_by(values, n):
+    """Counting sort: offsets (n+1,) and positions ordered by `values` in 0…n-1, stable."""
+    offset = np.zeros(n + 1, np.int64)
+    for v in values:
+        offset[v + 1] += 1
+    for i in range(n):
+        offset[i + 1] += offset[i]
+    cursor = offset[:-1].copy()
+    order = np.empty(len(values), np.int32)
+    for e in range(len(values)):
+        v = values[e]
+        order[cursor[v]] = e
+        cursor[v] += 1
+    return offset, order
+
+
+@njit(**JIT)
+def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, windows, barrel,
+          mirror, capacity):  # fmt: skip
+    first = np.empty(capacity, np.int32)
+    second = np.empty(capacity, np.int32)
+    value = np.empty((capacity, 3), np.float32)
+    count = 0
+    for j in range(len(hit)):
+        if in_offset[j] == in_offset[j + 1] or offset[j] == offset[j + 1]:
+            continue
+        along_z = barrel[layer[j]]
+        for q in range(in_offset[j], in_offset[j + 1]):
+            e1 = in_order[q]
+            i = source[e1]
+            s = sign[i]
+            p = pair[e1]
+            for e2 in range(offset[j], offset[j + 1]):
+                k = target[e2]
+                c = layer[k] if s > 0 else mirror[layer[k]]
+                w = windows[p, c]
+                if w[1] < 0:
+                    continue
+                t, a, kappa = triplet_geometry(hit, i, j, k, s, along_z)
+                dt = (t - w[0]) / w[1]
+                da = (a - w[2]) / w[3]
+                if abs(dt) <= 1 and abs(da) <= 1:
+                    if count < capacity:
+                        first[count] = e1
+                        second[count] = e2
+                        value[count, 0] = dt
+                        value[count, 1] = da
+                        value[count, 2] = kappa
+                    count += 1
+    return count, first[:count], second[:count], value[:count]
+
+
+def find_triplets(
+    table: HitTable,
+    layer_map: LayerMap,
+    source: np.ndarray,
+    target: np.ndarray,
+    pair: np.ndarray,
+    offset: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of consecutive doublets inside the map's triplet windows.
+
+    Args:
+        table, layer_map: hits and map.
+        source, target, pair, offset: doublets sorted by source, see `find_doublets`.
+
+    Returns:
+        first (T,) and second (T,) int32, rows of the doublets, sorted by the shared hit; value
+        (T, 3) float32: transverse residual and residual along in units of the window's half
+        width, about its centre, and signed kappa in 1/mm.
+    """
+    in_offset, in_order = group_by(target, len(table))
+    capacity = max(4 * len(source), 1024)
+    layers = layer_map.layers
+    while True:
+        count, first, second, value = _find(
+            table.hit, table.layer, table.sign, source, target, pair, offset, in_offset, in_order,
+            layer_map.triplets, layers.barrel, layers.mirror, capacity,
+        )  # fmt: skip
+        if count <= capacity:
+            return first, second, value
+        capacity = count
+
+
+@njit(**JIT)
+def path_lengths(order, first_offset, first_order, first, second):
+    """Longest chains of doublets through each doublet: a cellular automaton in one sweep each way.
+
+    Args:
+        order: (E,) doublets in an order in which each follows all its predecessors.
+        first_offset, first_order: triplets grouped by their second doublet.
+        first, second: (T,) doublets of each triplet.
+
+    Returns:
+        inward, outward: (E,) int16; doublets on the longest chain that ends, starts here.
+    """
+    n = len(order)
+    inward = np.ones(n, np.int16)
+    outward = np.ones(n, np.int16)
+    for q in range(n):
+        e = order[q]
+        for x in range(first_offset[e], first_offset[e + 1]):
+            length = inward[first[first_order[x]]] + 1
+            if length > inward[e]:
+                inward[e] = length
+    for q in range(n - 1, -1, -1):
+        e = order[q]
+        for x in range(first_offset[e], first_offset[e + 1]):
+            f = first[first_order[x]]
+            if outward[e] + 1 > outward[f]:
+                outward[f] = outward[e] + 1
+    return inward, outward

@@ -1,0 +1,73 @@
+"""Track metrics on labelled events, for training and tuning: double majority, as everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trkx.plugin.candidates import TrackCandidates
+from trkx.plugin.space_points import LabelledEvent
+
+
+@dataclass
+class TrackCounts:
+    """Counts that add up over events."""
+
+    targets: int = 0
+    found: int = 0
+    displaced: int = 0
+    displaced_found: int = 0
+    tracks: int = 0  # with >= 7 hits
+    fakes: int = 0
+    duplicates: int = 0
+    purity: float = 0.0  # summed over matched tracks
+    completeness: float = 0.0
+    matched: int = 0
+
+    def add(
+        self, event: LabelledEvent, candidates: TrackCandidates, pt_min: float, hits_min: int = 7
+    ) -> np.ndarray:
+        """Count one event; returns (P,) bool, which particles were found."""
+        n_hits = event.n_hits
+        length = np.diff(candidates.offsets)
+        track = np.repeat(np.arange(len(candidates)), length)
+        width = np.diff(event.offsets)[candidates.hits]
+        start = event.offsets[candidates.hits]
+        index = np.repeat(start - np.cumsum(width) + width, width) + np.arange(width.sum())
+        key = np.repeat(track, width) * np.int64(len(event.pt)) + event.particle[index]
+        key, shared = np.unique(key, return_counts=True)
+        t, p = key // len(event.pt), key % len(event.pt)
+        good = (2 * shared > length[t]) & (2 * shared > n_hits[p])
+        t, p, shared = t[good], p[good], shared[good]
+        found = np.zeros(len(event.pt), bool)
+        found[p] = True
+        target = event.targets(pt_min)
+        displaced = target & (np.hypot(event.vertex[:, 0], event.vertex[:, 1]) > 1.0)
+        long = length >= hits_min
+        matched = np.zeros(len(candidates), bool)
+        matched[t] = True
+        per_particle = np.bincount(p[long[t]], minlength=len(event.pt))
+        self.targets += int(target.sum())
+        self.found += int(found[target].sum())
+        self.displaced += int(displaced.sum())
+        self.displaced_found += int(found[displaced].sum())
+        self.tracks += int(long.sum())
+        self.fakes += int((long & ~matched).sum())
+        self.duplicates += int(np.maximum(per_particle - 1, 0).sum())
+        of_target = target[p]
+        self.purity += float((shared / length[t])[of_target].sum())
+        self.completeness += float((shared / n_hits[p])[of_target].sum())
+        self.matched += int(of_target.sum())
+        return found
+
+    def summary(self) -> dict[str, float]:
+        """Efficiency, displaced efficiency, fakes, duplicates, purity, completeness."""
+        return {
+            "efficiency": self.found / max(self.targets, 1),
+            "displaced": self.displaced_found / max(self.displaced, 1),
+            "fakes": self.fakes / max(self.tracks, 1),
+            "duplicates": self.duplicates / max(self.tracks, 1),
+            "purity": self.purity / max(self.matched, 1),
+            "completeness": self.completeness / max(self.matched, 1),
+        }

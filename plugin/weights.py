@@ -1,0 +1,146 @@
+"""Shipped and trained models: a layer map, network weights, and a model card that pins both.
+
+Nothing here unpickles: maps are .npz without objects, weights are safetensors, cards are JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trkx.plugin.errors import WeightsError, need
+
+if TYPE_CHECKING:
+    from trkx.plugin.interaction_network import InteractionNetwork
+    from trkx.plugin.layer_map import LayerMap
+
+SHIPPED = Path(__file__).parent / "models"
+TARGETS = ("pt1", "pt05")
+CARD_FORMAT = "trkx-model-card"
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A folder with `card.json`, `map.npz` and, unless classical, `network.safetensors`."""
+
+    folder: Path
+    card: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Model:
+        """Read the card and check every file it names against its checksum.
+
+        Raises:
+            WeightsError: a file is missing, changed, or not what the card says.
+        """
+        folder = Path(folder)
+        path = folder / "card.json"
+        if not path.is_file():
+            raise WeightsError(
+                f"model {folder}: no card.json there; give the folder that 'trkx train' wrote, or "
+                f"one of the shipped models: {', '.join(shipped_models())}"
+            )
+        try:
+            card = json.loads(path.read_text())
+        except ValueError as error:
+            raise WeightsError(f"model card {path}: not JSON ({error}); install anew") from error
+        if card.get("format") != CARD_FORMAT:
+            raise WeightsError(
+                f"model card {path}: found format {card.get('format')!r}, expected {CARD_FORMAT!r}"
+            )
+        for name, expected in card["sha256"].items():
+            file = folder / name
+            if not file.is_file():
+                raise WeightsError(f"model {folder}: '{name}' is missing; install or train it anew")
+            found = sha256(file)
+            if found != expected:
+                raise WeightsError(
+                    f"model {folder}: '{name}' is corrupt or was replaced: sha256 {found[:12]}…, "
+                    f"the card says {expected[:12]}…; install or train it anew"
+                )
+        return cls(folder, card)
+
+    def layer_map(self) -> LayerMap:
+        """The learned layer map."""
+        from trkx.plugin.layer_map import LayerMap
+
+        return LayerMap.load(self.folder / "map.npz")
+
+    def network(self) -> InteractionNetwork:
+        """The trained network, on the CPU.
+
+        Raises:
+            MissingExtraError: torch or safetensors are not installed.
+            WeightsError: the model has no network, or weights that do not fit its shape.
+        """
+        need("torch", "local", "the GNN")
+        load_file = need("safetensors.torch", "local", "the GNN").load_file
+        from trkx.plugin.interaction_network import InteractionNetwork, InteractionNetworkConfig
+
+        if "network" not in self.card:
+            raise WeightsError(
+                f"model {self.folder}: has a layer map but no network; use the finder 'classical', "
+                "or train one with 'trkx train gnn'"
+            )
+        network = InteractionNetwork(InteractionNetworkConfig(**self.card["network"]))
+        try:
+            network.load_state_dict(load_file(self.folder / "network.safetensors"))
+        except (RuntimeError, ValueError) as error:
+            raise WeightsError(
+                f"model {self.folder}: the weights do not fit the network of the card: {error}"
+            ) from error
+        return network
+
+    @staticmethod
+    def write(
+        folder: Path | str,
+        layer_map: LayerMap,
+        network: InteractionNetwork | None,
+        about: dict[str, Any],
+    ) -> Model:
+        """Write a model folder; `about` is what the card says of training and scores."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        card: dict[str, Any] = {"format": CARD_FORMAT, **about}
+        layer_map.save(folder / "map.npz")
+        files = ["map.npz"]
+        if network is not None:
+            from safetensors.torch import save_file
+
+            state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+            save_file(state, folder / "network.safetensors")
+            files.append("network.safetensors")
+            card["network"] = network.config.to_dict()
+        card["sha256"] = {name: sha256(folder / name) for name in files}
+        (folder / "card.json").write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
+        return Model.open(folder)
+
+
+def shipped_models() -> list[str]:
+    """Names of the models that come with trkx."""
+    return sorted(p.parent.name for p in SHIPPED.glob("*/card.json"))
+
+
+def find_model(target: str = "pt1", weights: Path | str | None = None) -> Model:
+    """The shipped model of a target, or the one in the folder `weights`.
+
+    Raises:
+        WeightsError: no such target or folder, or corrupt files.
+    """
+    if weights is not None:
+        return Model.open(weights)
+    name = f"generic_{target}"
+    if name not in shipped_models():
+        raise WeightsError(
+            f"no model for target '{target}' is shipped; found {', '.join(shipped_models())}; "
+            "train one with 'trkx train' and pass its folder"
+        )
+    return Model.open(SHIPPED / name)

@@ -1,0 +1,102 @@
+"""The network, its fused inference, training on toy events, and model files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from trkx.plugin import Pipeline, load_pipeline
+from trkx.plugin.edge_labels import label_graph
+from trkx.plugin.errors import DeviceError, StageError, WeightsError
+from trkx.plugin.fused_inference import FusedInference
+from trkx.plugin.interaction_network import InteractionNetwork, InteractionNetworkConfig
+from trkx.plugin.layer_map_graph import N_EDGE_FEATURES, N_TRIPLET_FEATURES, LayerMapGraph
+from trkx.plugin.network_classifier import NetworkClassifier, torch_device
+from trkx.plugin.truth_metrics import TrackCounts
+from trkx.plugin.viterbi import ViterbiTrackBuilder
+from trkx.plugin.weights import Model
+
+
+@pytest.fixture(scope="module")
+def network(toy_map):
+    torch.manual_seed(1)
+    config = InteractionNetworkConfig(
+        N_EDGE_FEATURES, N_TRIPLET_FEATURES, len(toy_map.pair_inner), width=16, steps=2
+    )
+    return InteractionNetwork(config).eval()
+
+
+def test_fused_inference_equals_torch(toy_events, toy_map, network):
+    graph = LayerMapGraph(toy_map)(toy_events[0].space_points)
+    with torch.inference_mode():
+        edges, triplets = network(
+            torch.from_numpy(graph.edge_features),
+            torch.from_numpy(graph.edge_pair),
+            torch.from_numpy(graph.triplet_features),
+            torch.from_numpy(graph.triplet_index.astype(np.int64)),
+        )
+    fused_edges, fused_triplets = FusedInference(network)(graph)
+    np.testing.assert_allclose(fused_edges, edges.numpy(), atol=1e-5)
+    np.testing.assert_allclose(fused_triplets, triplets.numpy(), atol=1e-5)
+
+
+def test_training_beats_the_classical_builder(toy_events, toy_map, tmp_path):
+    from trkx.plugin.network_training import GraphDataset, TrainingConfig, train_network
+
+    constructor = LayerMapGraph(toy_map)
+    config = TrainingConfig(epochs=8, width=16, steps=2)
+    dataset = GraphDataset(toy_events[:10], constructor, config.pt_min)
+    shape = InteractionNetworkConfig(
+        N_EDGE_FEATURES, N_TRIPLET_FEATURES, len(toy_map.pair_inner), width=16, steps=2
+    )
+    trained = train_network(dataset, shape, config, progress=False)
+    graph = constructor(toy_events[11].space_points)
+    labels = label_graph(graph, toy_events[11], 0.9)
+    scores = NetworkClassifier(trained)(graph).edge_scores
+    assert scores[labels.edge > 0].mean() > scores[labels.edge == 0].mean() + 2
+    pipeline = Pipeline(constructor, [NetworkClassifier(trained)], ViterbiTrackBuilder())
+    counts = TrackCounts()
+    counts.add(toy_events[11], pipeline(toy_events[11].space_points), 1.0)
+    assert counts.summary()["efficiency"] > 0.95
+
+
+def test_model_round_trip_and_refusals(toy_map, network, tmp_path):
+    folder = tmp_path / "model"
+    Model.write(folder, toy_map, network, {"detector": "toy"})
+    loaded = Model.open(folder).network()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value)
+    weights = folder / "network.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(WeightsError, match=r"network.safetensors.*corrupt"):
+        load_pipeline("gnn", weights=folder)
+    weights.unlink()
+    with pytest.raises(WeightsError, match="missing"):
+        Model.open(folder)
+    (folder / "card.json").write_text("{")
+    with pytest.raises(WeightsError, match="not JSON"):
+        Model.open(folder)
+    with pytest.raises(WeightsError, match=r"no card.json"):
+        Model.open(tmp_path)
+
+
+def test_a_classical_model_has_no_network(toy_map, tmp_path):
+    Model.write(tmp_path, toy_map, None, {})
+    assert "network" not in json.loads((tmp_path / "card.json").read_text())
+    with pytest.raises(WeightsError, match="no network"):
+        load_pipeline("gnn", weights=tmp_path)
+    assert load_pipeline("classical", weights=tmp_path).edge_classifiers == []
+
+
+def test_unknown_finder_device_and_target():
+    with pytest.raises(StageError, match="no finder 'magic'"):
+        load_pipeline("magic")
+    with pytest.raises(DeviceError, match="not one torch knows"):
+        torch_device("abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="no CUDA device"):
+            torch_device("cuda")
+    with pytest.raises(WeightsError, match="no model for target 'pt9'"):
+        load_pipeline("gnn", target="pt9")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import acts
@@ -72,42 +73,71 @@ class ProtoTracksToSpacePointSeeds(acts.examples.IAlgorithm):
         """Make the seeds of one event."""
         store = context.eventStore
         space_points = self._spacePoints(store)
-        row_of = self._row_of_measurement(space_points, store)
+        tracks = self._protoTracks(store)
+        lengths = np.fromiter(map(len, tracks), dtype=np.int64, count=len(tracks))
+        measurements = np.fromiter(
+            chain.from_iterable(tracks), dtype=np.int64, count=int(lengths.sum())
+        )
+        rows = self._rows_of(measurements, space_points, store)
+        found = rows >= 0
+        track_of = np.repeat(np.arange(len(tracks)), lengths)[found]
+        rows = rows[found]
+        positions = np.stack([np.asarray(getattr(space_points, axis)) for axis in "xyz"], axis=1)
+        rows = rows[order_along_track(positions[rows], track_of)].tolist()
+        bounds = np.searchsorted(track_of, np.arange(len(tracks) + 1)).tolist()
         seeds = acts.SeedContainer()
         seeds.assignSpacePointContainer(space_points)
         kept = acts.examples.ProtoTrackContainer()
-        for track in self._protoTracks(store):
-            rows = [row for i in track if (row := row_of.get(i)) is not None]
-            if len(rows) >= MINIMUM_SPACE_POINTS:
-                seeds.createSeed().assignSpacePointIndices(rows)
+        for track, begin, end in zip(tracks, bounds[:-1], bounds[1:], strict=True):
+            if end - begin >= MINIMUM_SPACE_POINTS:
+                seeds.createSeed().assignSpacePointIndices(rows[begin:end])
                 kept.append(track)
         self._seeds(context, seeds)
         self._kept(context, kept)
         return acts.examples.ProcessCode.SUCCESS
 
-    def _row_of_measurement(self, space_points: Any, store: Any) -> Any:
+    def _rows_of(self, measurements: np.ndarray, space_points: Any, store: Any) -> np.ndarray:
+        """Return the space point of each measurement, -1: it has none."""
         if self._table is None:
             index_of = acts.examples.IndexSourceLink.fromSourceLink
-            return {
-                index_of(link).index(): row
+            pairs = [
+                (index_of(link).index(), row)
                 for row, space_point in enumerate(space_points)
                 for link in space_point.sourceLinks
-            }
-        column = self._table(store).as_table().column("measurement_id")
-        measurement_ids = np.asarray(column.to_numpy(), dtype=np.int64)
-        if np.array_equal(measurement_ids, np.arange(len(measurement_ids))):
-            return _Identity(len(measurement_ids))
-        return dict(zip(measurement_ids.tolist(), range(len(measurement_ids)), strict=True))
+            ]
+            ids, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        else:
+            column = self._table(store).as_table().column("measurement_id")
+            ids = column.to_numpy().astype(np.int64)
+            rows = np.arange(len(ids))
+        size = 1 + max(int(ids.max(initial=-1)), int(measurements.max(initial=-1)))
+        row_of = np.full(size, -1, dtype=np.int64)
+        row_of[ids] = rows
+        return row_of[measurements]
 
 
-class _Identity:
-    """The map of a detector where every measurement is a space point of the same number."""
+def order_along_track(positions: np.ndarray, track_of: np.ndarray) -> np.ndarray:
+    """Return the order of hits along the line from the first to the last hit of their track.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    Right for helices that turn by less than half a turn. Finders may swap the hits of
+    overlapping modules, a millimetre or two apart; with the first two swapped, ACTS' estimate
+    points inward and the fit loses all other hits.
 
-    def get(self, measurement: int) -> int | None:
-        return measurement if measurement < self._size else None
+    Args:
+        positions: shape (N, 3), mm, hits of one track after those of the other, outward on the
+            whole.
+        track_of: shape (N,), number of the track, ascending.
+
+    Returns:
+        shape (N,), int64: rows of `positions`, track by track.
+    """
+    if len(track_of) == 0:
+        return np.zeros(0, dtype=np.int64)
+    starts = np.flatnonzero(np.diff(track_of, prepend=-1))
+    counts = np.diff(starts, append=len(track_of))
+    chords = positions[starts + counts - 1] - positions[starts]
+    along = (positions * np.repeat(chords, counts, axis=0)).sum(axis=1)
+    return np.lexsort((along, track_of))
 
 
 def addStartParameters(

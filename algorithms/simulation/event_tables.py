@@ -1,0 +1,241 @@
+"""One simulated event to the columns of the four trees, noise included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from trkx.algorithms.simulation.containers import Hits, Measurements
+from trkx.algorithms.simulation.modules import ModuleTable, Readout
+from trkx.algorithms.simulation.noise import noise_clusters
+from trkx.io.event_writer import EventColumns
+from trkx.io.schema import BARCODE
+
+_LAYER_MASK = np.uint64(0xFFF)
+_SENSITIVE_MASK = np.uint64(0xFFFFF)
+_EXTRA_MASK = np.uint64(0xFF)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Truth of each measurement, averaged over its hits; NaN for noise. Shapes (N,), (N, k)."""
+
+    position: np.ndarray  # x, y, z, ct, mm
+    local: np.ndarray  # mm
+    direction: np.ndarray  # unit vectors
+    q_over_p: np.ndarray  # e/GeV
+
+
+def build_event_tables(
+    hits: Hits,
+    measurements: Measurements,
+    particles: dict[str, np.ndarray],
+    modules: ModuleTable,
+    readout: Readout,
+    noise: float,
+    rng: np.random.Generator,
+) -> dict[str, EventColumns]:
+    """Put the event together.
+
+    Measurements are ordered by module and, within a module, by position, so that their order does
+    not tell noise from particles. There is one space point per measurement, in the same order.
+
+    Args:
+        hits: simulated hits.
+        measurements: digitized hits.
+        particles: columns of the `particles` tree.
+        modules: the detector.
+        readout: pitch and resolution.
+        noise: share of noise among all measurements.
+        rng: random numbers of this event for the noise.
+
+    Returns:
+        columns by tree name.
+    """
+    n_real = len(measurements.local)
+    first_hit = measurements.link[np.searchsorted(measurements.link[:, 0], np.arange(n_real)), 1]
+    module = modules.index(hits.geometry_id[first_hit])
+    noise_module, noise_local, noise_size = noise_clusters(
+        rng, noise, module, measurements.size, modules, readout
+    )
+    module = np.concatenate([module, noise_module])
+    local = np.concatenate([measurements.local, noise_local])
+    size = np.concatenate([measurements.size, noise_size])
+    order = np.lexsort((local[:, 1], local[:, 0], module))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    link = np.stack([rank[measurements.link[:, 0]], measurements.link[:, 1]], axis=1)
+    link = link[np.lexsort((link[:, 1], link[:, 0]))]
+    module, local, size = module[order], local[order], size[order]
+    truth = _average_truth(hits, link, particles, module, modules)
+    return {
+        "spacepoints": _space_points(module, local, size, modules, readout),
+        "measurements": _measurements(
+            module, local, size, truth, hits, link, particles, modules, readout
+        ),
+        "particles": EventColumns(
+            flat={},
+            jagged=particles,
+            counts=np.array([len(particles["px"])], dtype=np.int64),
+        ),
+        "hits": _hits(hits, particles),
+    }
+
+
+def _average_truth(
+    hits: Hits,
+    link: np.ndarray,
+    particles: dict[str, np.ndarray],
+    module: np.ndarray,
+    modules: ModuleTable,
+) -> Truth:
+    """Average over the hits of each measurement, as ACTS' averageSimHits does."""
+    n = len(module)
+    rows, sources = link.T
+    count = np.bincount(rows, minlength=n).astype(np.float64)
+    count[count == 0] = np.nan
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        sums = [np.bincount(rows, column, minlength=n) for column in values.T]
+        return np.stack(sums, axis=1) / count[:, None]
+
+    momentum = hits.before[sources, :3]
+    magnitude = np.linalg.norm(momentum, axis=1)
+    direction = mean(momentum / magnitude[:, None])
+    charge = particles["q"][hits.particle[sources]]
+    return Truth(
+        position=mean(hits.position[sources]),
+        local=mean(modules.to_local(module[rows], hits.position[sources, :3])),
+        direction=direction / np.linalg.norm(direction, axis=1)[:, None],
+        q_over_p=mean((charge / magnitude)[:, None])[:, 0],
+    )
+
+
+def _identity(geometry_id: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "geometry_id": geometry_id,
+        "volume_id": geometry_id >> np.uint64(56),
+        "layer_id": (geometry_id >> np.uint64(36)) & _LAYER_MASK,
+    }
+
+
+def _space_points(
+    module: np.ndarray,
+    local: np.ndarray,
+    size: np.ndarray,
+    modules: ModuleTable,
+    readout: Readout,
+) -> EventColumns:
+    n = len(module)
+    position = modules.to_global(module, local)
+    radius = np.hypot(position[:, 0], position[:, 1])
+    variance = readout.variances(modules, module, local, size)
+    axes = np.stack([modules.axis_u[module], modules.axis_v[module]], axis=1)
+    radial = (axes[:, :, :2] * (position[:, None, :2] / radius[:, None, None])).sum(axis=2)
+    zero = np.zeros(n, dtype=np.uint64)
+    return EventColumns(
+        flat={
+            "measurement_id": np.arange(n, dtype=np.uint64),
+            "geometry_id": modules.geometry_id[module],
+            "measurement_id_2": zero,
+            "geometry_id_2": zero,
+            "x": position[:, 0],
+            "y": position[:, 1],
+            "z": position[:, 2],
+            "r": radius,
+            "t": np.full(n, np.nan),
+            "var_r": (radial**2 * variance).sum(axis=1),
+            "var_z": (axes[:, :, 2] ** 2 * variance).sum(axis=1),
+        }
+    )
+
+
+def _measurements(
+    module: np.ndarray,
+    local: np.ndarray,
+    size: np.ndarray,
+    truth: Truth,
+    hits: Hits,
+    link: np.ndarray,
+    particles: dict[str, np.ndarray],
+    modules: ModuleTable,
+    readout: Readout,
+) -> EventColumns:
+    n = len(module)
+    nan = np.full(n, np.nan)
+    geometry_id = modules.geometry_id[module]
+    position = modules.to_global(module, local)
+    variance = readout.variances(modules, module, local, size)
+    residual = local - truth.local
+    pull = residual / np.sqrt(variance)
+    x, y, z = truth.direction.T
+    axis_u, axis_v = modules.axis_u[module], modules.axis_v[module]
+    along_u = (truth.direction * axis_u).sum(axis=1)
+    along_v = (truth.direction * axis_v).sum(axis=1)
+    along_w = (truth.direction * np.cross(axis_u, axis_v)).sum(axis=1)
+    flat = {
+        **_identity(geometry_id),
+        "surface_id": (geometry_id >> np.uint64(8)) & _SENSITIVE_MASK,
+        "extra_id": geometry_id & _EXTRA_MASK,
+        "measurement_id": np.arange(n),
+        "rec_loc0": local[:, 0],
+        "rec_loc1": local[:, 1],
+        "rec_time": nan,
+        "var_loc0": variance[:, 0],
+        "var_loc1": variance[:, 1],
+        "var_time": nan,
+        "rec_gx": position[:, 0],
+        "rec_gy": position[:, 1],
+        "rec_gz": position[:, 2],
+        # A straight line through a box of a by b channels crosses a + b - 1 of them; ACTS' Python
+        # interface does not tell the number of channels itself.
+        "clus_size": np.maximum(size.sum(axis=1) - 1, 0),
+        "clus_size_loc0": size[:, 0],
+        "clus_size_loc1": size[:, 1],
+        "true_loc0": truth.local[:, 0],
+        "true_loc1": truth.local[:, 1],
+        "true_phi": np.arctan2(y, x),
+        "true_theta": np.arctan2(np.hypot(x, y), z),
+        "true_qop": truth.q_over_p,
+        "true_time": truth.position[:, 3],
+        "true_x": truth.position[:, 0],
+        "true_y": truth.position[:, 1],
+        "true_z": truth.position[:, 2],
+        "true_incident_phi": np.arctan2(along_w, along_u),
+        "true_incident_theta": np.arctan2(along_w, along_v),
+        "residual_loc0": residual[:, 0],
+        "residual_loc1": residual[:, 1],
+        "residual_time": nan,
+        "pull_loc0": pull[:, 0],
+        "pull_loc1": pull[:, 1],
+        "pull_time": nan,
+    }
+    # A particle with two hits in one cluster contributes once.
+    pairs = np.stack([link[:, 0], hits.particle[link[:, 1]]], axis=1)
+    pairs = np.unique(pairs, axis=0) if len(pairs) else pairs
+    return EventColumns(
+        flat=flat,
+        jagged={name: particles[name][pairs[:, 1]] for name in BARCODE},
+        counts=np.bincount(pairs[:, 0], minlength=n),
+    )
+
+
+def _hits(hits: Hits, particles: dict[str, np.ndarray]) -> EventColumns:
+    delta = hits.after - hits.before
+    zero = np.zeros(len(hits.index), dtype=np.uint32)
+    return EventColumns(
+        flat={
+            **_identity(hits.geometry_id),
+            "sensitive_id": (hits.geometry_id >> np.uint64(8)) & _SENSITIVE_MASK,
+            "boundary_id": zero,
+            "approach_id": zero,
+            **{f"barcode_{name}": particles[name][hits.particle] for name in BARCODE},
+            **{f"t{c}": hits.position[:, i] for i, c in enumerate("xyzt")},
+            **{f"tp{c}": hits.before[:, i] for i, c in enumerate("xyz")},
+            "te": hits.before[:, 3],
+            **{f"deltap{c}": delta[:, i] for i, c in enumerate("xyz")},
+            "deltae": delta[:, 3],
+            "index": hits.index,
+        }
+    )

@@ -1,0 +1,106 @@
+"""Settings of `trkx simulate`: what is generated, how it is digitized, and how it is seeded."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from trkx.io.errors import ConfigError, nearest_name
+
+PROCESSES = ("ttbar", "single-muon", "gun", "displaced")
+DIGITIZATIONS = ("geometric", "smeared")
+
+
+@dataclass(frozen=True)
+class GunSettings:
+    """A particle gun; momenta are uniform in pT, directions uniform in η and φ."""
+
+    pdg: int = 13
+    """particle type; the sign is drawn at random for each particle (PDG code)"""
+    pt_min: float = 1.0
+    """lower end of the transverse momentum (GeV)"""
+    pt_max: float = 100.0
+    """upper end of the transverse momentum (GeV)"""
+    eta_min: float = -4.0
+    """lower end of the pseudorapidity"""
+    eta_max: float = 4.0
+    """upper end of the pseudorapidity"""
+    multiplicity: int = 1
+    """particles per event"""
+    radius_max: float = 300.0
+    """process `displaced`: production radii are uniform from 0 to here (mm)"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pt_min <= self.pt_max:
+            raise ConfigError(
+                f"gun pT range {self.pt_min}:{self.pt_max} GeV; give 0 < low <= high, as in 1:100"
+            )
+        if not -10 < self.eta_min <= self.eta_max < 10:
+            raise ConfigError(
+                f"gun η range {self.eta_min}:{self.eta_max}; give low <= high within ±10"
+            )
+        if self.multiplicity < 1:
+            raise ConfigError(f"gun multiplicity is {self.multiplicity}; give at least 1")
+        if self.radius_max <= 0:
+            raise ConfigError(f"gun radius_max is {self.radius_max} mm; give a positive length")
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """Everything the content of a simulated sample depends on, apart from software versions."""
+
+    process: str = "ttbar"
+    """signal process, one of `PROCESSES`"""
+    pileup: float = 200.0
+    """mean number of inelastic proton-proton collisions added to the signal (Poisson)"""
+    seed: int = 1
+    """event i depends on (seed, i) and on the fields of this class only"""
+    noise: float = 0.15
+    """share of all measurements that belong to no particle"""
+    digitization: str = "geometric"
+    """`geometric`: channels, charge sharing, merged clusters; `smeared`: Gaussian"""
+    cms_energy: float = 14000.0
+    """centre-of-mass energy of the proton-proton collisions (GeV)"""
+    pt_min: float = 0.15
+    """particles below this transverse momentum are not simulated (GeV)"""
+    abs_eta_max: float = 4.0
+    """particles beyond this |η| are not simulated"""
+    production_radius_max: float = 300.0
+    """particles produced further from the beam line are not simulated (mm)"""
+    production_z_max: float = 2700.0
+    """particles produced at a larger |z| are not simulated (mm)"""
+    vertex_sigma_xy: float = 0.0125
+    """width of the luminous region in x and in y (mm)"""
+    vertex_sigma_z: float = 55.5
+    """width of the luminous region in z (mm)"""
+    vertex_sigma_t: float = 5.0
+    """width of the luminous region in time (ns)"""
+    field_tesla: float = 2.0
+    """solenoid field along z (T)"""
+    gun: GunSettings = field(default_factory=GunSettings)
+    """used by the processes `single-muon`, `gun` and `displaced`"""
+
+    def __post_init__(self) -> None:
+        if self.process not in PROCESSES:
+            raise ConfigError(_unknown("process", self.process, PROCESSES))
+        if self.digitization not in DIGITIZATIONS:
+            raise ConfigError(_unknown("digitization", self.digitization, DIGITIZATIONS))
+        if not 0 <= self.noise < 1:
+            raise ConfigError(
+                f"noise is {self.noise}; give a share of all hits in [0, 1), such as 0.15"
+            )
+        if not 0 <= self.pileup <= 1000:
+            raise ConfigError(f"pileup is {self.pileup}; give a mean between 0 and 1000")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed is {self.seed}; give an integer between 0 and 2^63 - 1")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings as plain values, for the provenance record."""
+        return dataclasses.asdict(self)
+
+
+def _unknown(what: str, value: str, choices: tuple[str, ...]) -> str:
+    near = nearest_name(value, choices)
+    hint = f" (did you mean '{near}'?)" if near else ""
+    return f"unknown {what} '{value}'{hint}; choose one of {', '.join(choices)}"

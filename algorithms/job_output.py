@@ -17,6 +17,7 @@ RESULT_PATTERNS = (
     "performance_*.root",
     "performance.json",
     "report.html",
+    "event_display.npz",
     "timing.csv",
     "job.json",
 )

@@ -13,6 +13,8 @@ MASSES = {11: 0.000511, 13: 0.105658, 22: 0.0, 211: 0.139570, 321: 0.493677, 221
 SELF_CONJUGATE = (22, 111, 130, 310)
 LONG_LIVED_PDG = 1000022
 """A neutral long-lived particle (the PDG code of the lightest neutralino) as invisible parent."""
+DECAY_Z_MAX = 500.0
+"""Displaced particles are produced within this |z| of the vertex (mm)."""
 
 
 def gun_record(settings: SimulationSettings, rng: np.random.Generator) -> ParticleRecord:
@@ -44,9 +46,11 @@ def gun_record(settings: SimulationSettings, rng: np.random.Generator) -> Partic
     pdgs = (sign * pdg).astype(np.int32)
     if settings.process == "displaced":
         radius = rng.uniform(0.0, gun.radius_max, n)
-        # The parent's direction lies near the particle's in η, so that what it decays to stays
-        # in the detector, and is independent in φ within a quarter turn.
+        # The parent flies within a quarter turn of the particle in φ, so that the particle goes
+        # outwards, and with the particle's η unless it would leave the pixels in z.
         eta = np.arcsinh(momentum[:, 2] / np.hypot(momentum[:, 0], momentum[:, 1]))
+        eta_reach = np.arcsinh(DECAY_Z_MAX / np.maximum(radius, 1e-3))
+        eta = np.clip(eta, -eta_reach, eta_reach)
         phi = np.arctan2(momentum[:, 1], momentum[:, 0]) + rng.uniform(-np.pi / 2, np.pi / 2, n)
         direction = np.stack([np.cos(phi), np.sin(phi), np.sinh(eta)], axis=1)
         position[:, :3] = radius[:, None] * direction

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -123,7 +125,9 @@ def _generate(
         start, n = ranges[0]
         ranges[:1] = [(start, 2), (start + 2, n - 2)]
     # Pythia and awkward stay out of this process; `spawn` because ACTS has threads.
-    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_die_with_parent
+    )
     try:
         pending: list[tuple[Path, int, int, Future[int]]] = []
         todo = iter(ranges)
@@ -146,6 +150,18 @@ def _generate(
             path.unlink()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """End the child process when its parent is killed, which a pool's worker would not notice."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 _generators: dict[SimulationSettings, CrossingGenerator] = {}

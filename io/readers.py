@@ -27,7 +27,12 @@ from trkx.io.reader_containers import (
 )
 from trkx.io.reader_sim_hits import make_measurement_sim_hits_map, make_sim_hits
 
-__all__ = ["UprootEventReader", "addEventReader", "sensitiveGeometryIds"]
+__all__ = [
+    "UprootEventReader",
+    "addEventReader",
+    "addSpacePointMaker",
+    "sensitiveGeometryIds",
+]
 
 # Columns that finders, fitters and the performance measures use, besides those always read.
 _COLUMNS = frozenset(
@@ -37,6 +42,10 @@ _COLUMNS = frozenset(
         *("phi", "theta", "process", "total_x0", "total_l0", "number_of_hits", "outcome"),
         *("hf_origin", "particle_hash"),
     )
+)
+_TRUE_COLUMNS = (
+    *("true_loc0", "true_loc1", "true_phi", "true_theta", "true_qop", "true_time"),
+    *("true_x", "true_y", "true_z"),
 )
 
 
@@ -58,6 +67,8 @@ class UprootEventReader(acts.examples.IReader):
             it for the links; ACTS' `SpacePointMaker` is faster (see `addEventReader`).
         outputSpacePointTable: `acts.arrow.ArrowTable` with the columns of the space points;
             `trkx.io.event_tables.columns_of_table` makes NumPy arrays of it, without copying.
+        outputMeasurementTable: `ArrowTable` with the flat columns of the measurements, true
+            positions included, for writers of track states; "": none.
         readTruth: read the particles and link the measurements to them.
         outputMeasurementTruthTable: `ArrowTable` with the particle rows behind each
             measurement; see `trkx.io.event_tables.links_of_table`.
@@ -86,6 +97,7 @@ class UprootEventReader(acts.examples.IReader):
         outputMeasurementSubset: str = "measurement_subset",
         outputSpacePoints: str = "",
         outputSpacePointTable: str = "spacepoint_table",
+        outputMeasurementTable: str = "",
         readTruth: bool = True,
         outputMeasurementTruthTable: str = "measurement_truth_table",
         outputParticleTable: str = "particle_table",
@@ -108,6 +120,8 @@ class UprootEventReader(acts.examples.IReader):
             else sensitiveGeometryIds(trackingGeometry),
         )
         self._columns = _COLUMNS if columns is None else frozenset(columns)
+        if outputMeasurementTable and columns is None:
+            self._columns |= frozenset(_TRUE_COLUMNS)
         self._truth = readTruth
         self._lock = threading.Lock()
         self._geometry_ids = GeometryIds()
@@ -128,6 +142,7 @@ class UprootEventReader(acts.examples.IReader):
             "OutputMeasurementSubset": (acts.examples.MeasurementSubset, outputMeasurementSubset),
             "OutputSpacePoints": (acts.SpacePointContainer, outputSpacePoints),
             "OutputSpacePointTable": (acts.arrow.ArrowTable, outputSpacePointTable),
+            "OutputMeasurementTable": (acts.arrow.ArrowTable, outputMeasurementTable),
             "OutputSimHits": (acts.examples.SimHitContainer, outputSimHits),
             "OutputMeasurementSimHitsMap": (
                 acts.examples.MeasurementSimHitsMap,
@@ -187,6 +202,8 @@ class UprootEventReader(acts.examples.IReader):
                 # A subset points to its container, and the whiteboard has moved that.
                 subset = all_measurements(self._stored_measurements(context.eventStore))
                 handles["OutputMeasurementSubset"](context, subset)
+        if "OutputMeasurementTable" in handles:
+            handles["OutputMeasurementTable"](context, table_of_columns(event.measurements))
         if "OutputSpacePoints" in handles:
             handles["OutputSpacePoints"](context, make_space_points(event, self._geometry_ids))
         if "OutputSpacePointTable" in handles:
@@ -250,26 +267,51 @@ def addEventReader(
         the sequencer.
     """
     made = bool(outputSpacePoints) and trackingGeometry is not None
-    reader = UprootEventReader(
-        input,
-        level=logLevel,
-        trackingGeometry=trackingGeometry,
-        outputSpacePoints="" if made else outputSpacePoints,
-        **options,
-    )
     # The sequencer keeps the C++ part of the reader alive, and that keeps the Python part.
-    s.addReader(reader)
-    if made:
-        volumes = np.unique(sensitiveGeometryIds(trackingGeometry) >> np.uint64(56))
-        s.addAlgorithm(
-            acts.examples.SpacePointMaker(
-                level=logLevel,
-                trackingGeometry=trackingGeometry,
-                inputMeasurements=options.get("outputMeasurementSubset", "measurement_subset"),
-                outputSpacePoints=outputSpacePoints,
-                geometrySelection=[acts.GeometryIdentifier(volume=int(v)) for v in volumes],
-            )
+    s.addReader(
+        UprootEventReader(
+            input,
+            level=logLevel,
+            trackingGeometry=trackingGeometry,
+            outputSpacePoints="" if made else outputSpacePoints,
+            **options,
         )
+    )
+    if made:
+        measurements = options.get("outputMeasurementSubset", "measurement_subset")
+        addSpacePointMaker(s, trackingGeometry, measurements, outputSpacePoints, logLevel)
+    return s
+
+
+def addSpacePointMaker(
+    s: Any,
+    trackingGeometry: Any,
+    inputMeasurements: str = "measurement_subset",
+    outputSpacePoints: str = "spacepoints",
+    logLevel: Any = acts.logging.INFO,
+) -> Any:
+    """Add ACTS' `SpacePointMaker` for all volumes with sensors: one space point per measurement.
+
+    Args:
+        s: the sequencer.
+        trackingGeometry: the detector's.
+        inputMeasurements: key of the `MeasurementSubset`.
+        outputSpacePoints: key of the `acts.SpacePointContainer`.
+        logLevel: log level.
+
+    Returns:
+        the sequencer.
+    """
+    volumes = np.unique(sensitiveGeometryIds(trackingGeometry) >> np.uint64(56))
+    s.addAlgorithm(
+        acts.examples.SpacePointMaker(
+            level=logLevel,
+            trackingGeometry=trackingGeometry,
+            inputMeasurements=inputMeasurements,
+            outputSpacePoints=outputSpacePoints,
+            geometrySelection=[acts.GeometryIdentifier(volume=int(v)) for v in volumes],
+        )
+    )
     return s
 
 

@@ -29,7 +29,7 @@ class Graph:
     triplet_features: np.ndarray  # (T, G) float32
     edge_scores: np.ndarray | None = None  # (E,) float32, logits
     triplet_scores: np.ndarray | None = None  # (T,) float32, logits
-    table: HitTable | None = None  # the nodes in search cells, for track completion
+    table: HitTable | None = None  # the nodes in search cells, for builders
 
     @property
     def n_nodes(self) -> int:

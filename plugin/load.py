@@ -34,7 +34,6 @@ def load_pipeline(
     if finder not in FINDERS:
         raise StageError(f"no finder '{finder}' in the plugin; choose one of {', '.join(FINDERS)}")
     need("numba", "local", f"finder '{finder}'")
-    from trkx.plugin.completion import OverlapCompletion
     from trkx.plugin.layer_map_graph import LayerMapGraph
     from trkx.plugin.viterbi import ViterbiTrackBuilder
 
@@ -51,7 +50,6 @@ def load_pipeline(
     return Pipeline(
         graph_constructor=LayerMapGraph(layer_map),
         edge_classifiers=classifiers,
-        track_builder=ViterbiTrackBuilder(),
-        completion=OverlapCompletion(layer_map),
+        track_builder=ViterbiTrackBuilder(layer_map=layer_map),
         meta={"finder": finder, "target": target, **model.card},
     )

@@ -33,10 +33,15 @@ def torch_device(name: str):
 
 
 class NetworkClassifier:
-    """Edge classifier on a trained interaction network."""
+    """Edge classifier on a trained interaction network: fused on a CPU, torch on a GPU."""
 
     def __init__(self, network: InteractionNetwork, device: str = "cpu") -> None:
         self._device = torch_device(device)
+        self._fused = None
+        if self._device.type == "cpu":
+            from trkx.plugin.fused_inference import FusedInference
+
+            self._fused = FusedInference(network)
         self.network = network.to(self._device).eval()
 
     def __call__(self, graph: Graph) -> Graph:
@@ -45,6 +50,9 @@ class NetworkClassifier:
 
         if graph.n_edges == 0:
             return graph.with_scores(np.zeros(0, np.float32), np.zeros(0, np.float32))
+
+        if self._fused is not None:
+            return graph.with_scores(*self._fused(graph))
 
         def tensor(array: np.ndarray):
             return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.graph import Graph
 from trkx.plugin.space_points import SpacePoints
-from trkx.plugin.stages import EdgeClassifier, GraphConstructor, TrackBuilder, TrackCompletion
+from trkx.plugin.stages import EdgeClassifier, GraphConstructor, TrackBuilder
 
 Hook = Callable[[str, Graph], None]  # stage name, the graph after it
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Graph constructor, edge classifiers, track builder and, optionally, track completion.
+    """Graph constructor, edge classifiers and track builder.
 
     A pipeline has no state per event: one may be called from several threads.
     """
@@ -24,7 +24,6 @@ class Pipeline:
     graph_constructor: GraphConstructor
     edge_classifiers: Sequence[EdgeClassifier]
     track_builder: TrackBuilder
-    completion: TrackCompletion | None = None
     hooks: Sequence[Hook] = ()
     meta: dict[str, object] = field(default_factory=dict)  # provenance of map and weights
 
@@ -60,8 +59,4 @@ class Pipeline:
             now = after(f"edge_classification{suffix}", graph, now)
         candidates = self.track_builder(graph)
         timing["track_building"] = clock() - now
-        if self.completion is not None:
-            now = clock()
-            candidates = self.completion(graph, candidates)
-            timing["track_completion"] = clock() - now
         return replace(candidates, timing=timing)

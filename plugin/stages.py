@@ -31,10 +31,3 @@ class TrackBuilder(Protocol):
     """Graph to track candidates."""
 
     def __call__(self, graph: Graph) -> TrackCandidates: ...
-
-
-@runtime_checkable
-class TrackCompletion(Protocol):
-    """Candidates to candidates with more, or fewer, hits of the graph."""
-
-    def __call__(self, graph: Graph, candidates: TrackCandidates) -> TrackCandidates: ...

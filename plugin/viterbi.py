@@ -14,17 +14,22 @@ from numba import njit
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
+from trkx.plugin.layer_map import LayerMap
+from trkx.plugin.overlaps import attach_overlaps
 
 
 @njit(**JIT)
-def _extract(n_nodes, source, target, weight, offset, first, link, min_hits, n_passes):
+def _extract(source, target, weight, offset, first, link, min_hits, min_total, n_passes, with_overlaps,
+             hit, layer, module, sign, cell_start, barrel, along, windows):  # fmt: skip
     """Greedy extraction of the best chains; hits of accepted chains are taken out.
 
     Edges are in topological order; `offset` groups triplets by their second edge. Every pass
     recomputes the best chain that ends in each edge on the hits that are left.
     """
     n = len(source)
+    n_nodes = len(layer)
     used = np.zeros(n_nodes, np.bool_)
+    extra = np.empty(256, np.int32)
     best = np.empty(n, np.float32)
     back = np.empty(n, np.int32)
     back_triplet = np.empty(n, np.int32)
@@ -79,8 +84,22 @@ def _extract(n_nodes, source, target, weight, offset, first, link, min_hits, n_p
                 hits[k] = source[x]
                 used[source[x]] = True
                 x = back[x]
-            hit_score[n_tracks] = best[e]
-            n_hits += length[e]
+            n_extra = 0
+            if with_overlaps:
+                n_extra = attach_overlaps(
+                    hit, layer, module, sign, cell_start, barrel, along, windows, used,
+                    hits[n_hits : n_hits + length[e]], extra,
+                )  # fmt: skip
+            if length[e] + n_extra < min_total:
+                for x in range(n_extra):
+                    used[extra[x]] = False
+                for x in range(n_hits, n_hits + length[e]):
+                    used[hits[x]] = False
+                continue
+            for x in range(n_extra):
+                hits[n_hits + length[e] + x] = extra[x]
+            hit_score[n_tracks] = best[e] / length[e]
+            n_hits += length[e] + n_extra
             n_tracks += 1
             starts[n_tracks] = n_hits
             found += 1
@@ -93,7 +112,8 @@ def _extract(n_nodes, source, target, weight, offset, first, link, min_hits, n_p
 class ViterbiConfig:
     """Weights of the chain and the shortest track."""
 
-    min_hits: int = 5  # hits of the shortest track, before completion
+    min_layers: int = 4  # hits of the shortest chain, one per layer
+    min_hits: int = 6  # hits of the shortest track, with those of overlapping modules
     passes: int = 4  # sweeps over the hits that earlier sweeps left
     edge_offset: float = 1.0  # added to the edge logits; larger: longer tracks
     triplet_offset: float = 0.0  # added to the triplet logits
@@ -108,36 +128,61 @@ class ViterbiTrackBuilder:
     References: Viterbi, IEEE Trans. Inf. Theory 13, 260 (1967).
     """
 
-    def __init__(self, config: ViterbiConfig | None = None) -> None:
+    def __init__(
+        self, config: ViterbiConfig | None = None, layer_map: LayerMap | None = None
+    ) -> None:
+        """Without a layer map, hits of overlapping modules are not attached."""
         self.config = config or ViterbiConfig()
+        self.layer_map = layer_map
 
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph; hits are ordered outward."""
         c = self.config
         if graph.n_edges == 0:
             return TrackCandidates.empty(graph.n_space_points)
+        weight, link = self._weights(graph)
         first, second = graph.triplet_index
-        if graph.edge_scores is None:
-            weight = np.full(graph.n_edges, c.classical_edge, np.float32)
-            chi2 = graph.triplet_features[:, 3]
-            link = -c.chi2_weight * (chi2 + 1)
-        else:
-            limit = np.float32(c.logit_max)
-            weight = np.clip(graph.edge_scores + np.float32(c.edge_offset), -limit, limit)
-            link = graph.triplet_scores
-            if link is None:
-                link = np.zeros(graph.n_triplets, np.float32)
-            link = np.clip(link + np.float32(c.triplet_offset), -limit, limit)
         offset = np.searchsorted(second, np.arange(graph.n_edges + 1)).astype(np.int64)
-        starts, hits, total = _extract(
-            graph.n_nodes, graph.edge_index[0], graph.edge_index[1],
-            np.ascontiguousarray(weight, np.float32), offset, np.ascontiguousarray(first),
-            np.ascontiguousarray(link, np.float32), c.min_hits, c.passes,
+        starts, hits, score = _extract(
+            graph.edge_index[0], graph.edge_index[1], weight, offset,
+            np.ascontiguousarray(first), link, c.min_layers, c.min_hits, c.passes,
+            *self._search(graph),
         )  # fmt: skip
-        n = np.maximum(np.diff(starts), 1)
+        track = np.repeat(np.arange(len(score)), np.diff(starts))
+        r, z = graph.node_features[hits, 0], graph.node_features[hits, 2]
         return TrackCandidates(
             n_space_points=graph.n_space_points,
             offsets=starts.astype(np.int64),
-            hits=graph.space_point[hits],
-            scores=(total / n).astype(np.float32),
+            hits=graph.space_point[hits[np.lexsort((r * r + z * z, track))]],
+            scores=score,
         )
+
+    def _weights(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+        """Gains of the edges and triplets, float32."""
+        c = self.config
+        if graph.edge_scores is None:
+            weight = np.full(graph.n_edges, c.classical_edge, np.float32)
+            link = -c.chi2_weight * (graph.triplet_features[:, 3] + 1)
+        else:
+            scores = graph.triplet_scores
+            if scores is None:
+                scores = np.zeros(graph.n_triplets, np.float32)
+            weight = np.clip(graph.edge_scores + c.edge_offset, -c.logit_max, c.logit_max)
+            link = np.clip(scores + c.triplet_offset, -c.logit_max, c.logit_max)
+        return weight.astype(np.float32), link.astype(np.float32)
+
+    def _search(self, graph: Graph) -> tuple:
+        """What the search for overlapping hits needs: whether to, hit table, layers, windows."""
+        table = graph.table
+        if self.layer_map is None or table is None:
+            ints, floats = np.zeros(graph.n_nodes, np.int32), np.zeros((0, 2), np.float32)
+            return (
+                False, np.zeros((0, 1), np.float32), ints, graph.module,
+                np.zeros(0, np.float32), ints, np.zeros(0, np.bool_), floats,
+                np.zeros((0, 3, 2), np.float32),
+            )  # fmt: skip
+        layers = self.layer_map.layers
+        return (
+            True, table.hit, table.layer, table.module, table.sign, table.cell_start,
+            layers.barrel, layers.along, self.layer_map.overlaps,
+        )  # fmt: skip

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from trkx.plugin import Pipeline, SpacePoints
-from trkx.plugin.completion import OverlapCompletion
 from trkx.plugin.errors import DetectorMismatchError, WeightsError
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.layer_map_graph import LayerMapGraph
@@ -17,7 +16,7 @@ from trkx.plugin.viterbi import ViterbiTrackBuilder
 
 @pytest.fixture(scope="module")
 def classical(toy_map):
-    return Pipeline(LayerMapGraph(toy_map), [], ViterbiTrackBuilder(), OverlapCompletion(toy_map))
+    return Pipeline(LayerMapGraph(toy_map), [], ViterbiTrackBuilder(layer_map=toy_map))
 
 
 def test_the_map_contains_the_true_edges_of_unseen_events(toy_events, toy_map):
@@ -117,5 +116,5 @@ def test_map_round_trip_and_corruption(toy_map, tmp_path):
 
 def test_timing_names_every_stage(toy_events, classical):
     timing = classical(toy_events[10].space_points).timing
-    assert list(timing) == ["graph_construction", "track_building", "track_completion"]
+    assert list(timing) == ["graph_construction", "track_building"]
     assert all(seconds > 0 for seconds in timing.values())

@@ -65,7 +65,7 @@ def test_walkthrough_keeps_simple_chains_as_they_are():
 @pytest.mark.parametrize("logits", [None, [4, 4, 4, 4, 4, 0.5, 4]])
 def test_viterbi_follows_triplets_only(logits):
     """Without the triplet 0-1-6 the false edge joins nothing."""
-    build = ViterbiTrackBuilder(ViterbiConfig(min_hits=3))
+    build = ViterbiTrackBuilder(ViterbiConfig(min_layers=3, min_hits=3))
     graph = draw(8, FORK, logits, triplets=[(0, 1), (1, 2), (3, 4), (4, 6), (5, 6)])
     assert [0, 1, 2, 3] in tracks(build(graph))
     assert [4, 5, 6, 7] in tracks(build(graph))

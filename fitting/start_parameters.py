@@ -15,6 +15,19 @@ __all__ = ["ProtoTracksToSpacePointSeeds", "addStartParameters"]
 MINIMUM_SPACE_POINTS = 3
 """A helix through fewer points is not determined."""
 
+_DEGREE = acts.UnitConstants.degree
+START_SIGMAS = (
+    1.0 * acts.UnitConstants.mm,
+    1.0 * acts.UnitConstants.mm,
+    1.0 * _DEGREE,
+    0.5 * _DEGREE,
+    0.0,
+    1.0 * acts.UnitConstants.ns,
+)
+"""Uncertainties of the estimate: two local coordinates, φ, θ, q/p, time; ACTS adds 10% and
+0.1 / GeV to that of q/pT. With 1° in θ, ACTS' default, or more, the first two hits at
+|eta| > 3, half a millimetre apart, can turn the track over the beam axis."""
+
 OVERLAP_DISTANCE = 10.0
 """Hits nearer to each other lie on overlapping modules of one layer, mm."""
 
@@ -192,6 +205,7 @@ def addStartParameters(
     inputSpacePoints: str = "spacepoints",
     inputSpacePointTable: str | None = None,
     outputSeeds: str | None = None,
+    initialSigmas: tuple[float, ...] = START_SIGMAS,
     initialVarInflation: tuple[float, ...] = (1.0,) * 6,
     logLevel: Any = None,
 ) -> Any:
@@ -211,6 +225,7 @@ def addStartParameters(
         inputSpacePoints: key of the space points.
         inputSpacePointTable: see `ProtoTracksToSpacePointSeeds`.
         outputSeeds: key of the seeds, in the same order; default: not kept.
+        initialSigmas: uncertainties of the six parameters, in ACTS' units.
         initialVarInflation: factors on the variances of the six parameters, so that the fit
             does not use the hits twice.
         logLevel: level of the algorithms.
@@ -241,6 +256,7 @@ def addStartParameters(
             trackingGeometry=trackingGeometry,
             magneticField=field,
             spacePointSelection=acts.examples.SeedSpacePointSelection.All,
+            initialSigmas=list(initialSigmas),
             initialVarInflation=list(initialVarInflation),
             **optional,
         )

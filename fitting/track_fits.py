@@ -32,9 +32,9 @@ class KalmanSettings:
     """largest chi2 of a measurement; those above become outliers"""
     useJosephFormulation: bool = False
     """covariance update that is stable against rounding, slower"""
-    startVarInflation: tuple[float, ...] = (10.0, 10.0, 10.0, 10.0, 1.0, 1.0)
-    """factors on the variances of estimated start parameters; a q/p much less certain than the
-    estimate makes the linearised fit 5% worse"""
+    startVarInflation: tuple[float, ...] = (10.0, 10.0, 4.0, 1.0, 4.0, 1.0)
+    """factors on the variances of estimated start parameters, so that they do not count as a
+    measurement; with more on the angles and q/p the linearised fit gets worse again"""
     refitVarInflation: tuple[float, ...] = (100.0,) * 6
     """factors on the variances a refit starts with, so that it does not use the hits twice"""
 

@@ -23,14 +23,18 @@ from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
 from trkx.algorithms.job_config import JobConfig, finder_key
 from trkx.algorithms.job_output import LABEL_PATTERNS, result_folder
 from trkx.algorithms.job_timing import ProgressAlgorithm, StageTime, StageTimer
+from trkx.algorithms.matching import match_tracks
+from trkx.algorithms.performance import library_versions
 from trkx.algorithms.performance_algorithm import addPerformance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.io.errors import ConfigError, InputError
 from trkx.io.event_files import EventFiles
 from trkx.io.input_files import resolve_inputs
 from trkx.io.readers import UprootEventReader
+from trkx.io.track_writers import addTrackWriters
 
 TIMING_FILE = "timing.csv"
+MEASUREMENT_TABLE = "measurement_table"
 
 
 @dataclass
@@ -126,7 +130,7 @@ def runReconstruction(
                 collector=collector,
             )
     for chain in chains.values():
-        addWriters(s, chain, folder, config.track_states)
+        addWriters(s, chain, folder, config, collector is not None)
     if labels is not None:
         if len(chains) > 1:
             raise ConfigError("labels: only with one finder, the labels of several would mix")
@@ -161,6 +165,7 @@ def makeReader(config: JobConfig, trackingGeometry: Any) -> UprootEventReader:
         level=acts.logging.INFO if config.verbose else acts.logging.WARNING,
         readTruth=has_truth,
         outputSpacePoints="" if only_ckf else "spacepoints",
+        outputMeasurementTable=MEASUREMENT_TABLE if config.track_states else "",
         outputParticles="particles" if truth_finder else "",
         outputMeasurementParticlesMap="",
         outputParticleMeasurementsMap="particle_measurements_map" if truth_finder else "",
@@ -168,11 +173,20 @@ def makeReader(config: JobConfig, trackingGeometry: Any) -> UprootEventReader:
     )
 
 
-def addWriters(s: Any, chain: FinderChain, folder: Path, trackStates: bool) -> None:
+def addWriters(s: Any, chain: FinderChain, folder: Path, config: JobConfig, hasTruth: bool) -> None:
     """Add writers for the tracks of each fit of a finder."""
     for fitter, tracks in chain.fits.items():
-        name = f"{finder_key(chain.finder)}_{fitter}"
-        _ = name, tracks
+        addTrackWriters(
+            s,
+            f"{finder_key(chain.finder)}_{fitter}",
+            inputTracks=tracks,
+            outputDir=folder,
+            matcher=match_tracks if hasTruth else None,
+            writeStates=config.track_states,
+            inputMeasurementTable=MEASUREMENT_TABLE if config.track_states else "",
+            provenance={"settings": config.as_json(), "versions": library_versions()},
+            logLevel=acts.logging.INFO if config.verbose else acts.logging.WARNING,
+        )
 
 
 def check_device(device: str) -> None:

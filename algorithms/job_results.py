@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from trkx.algorithms.job import JobResult
-from trkx.algorithms.job_config import fits_while_finding
+from trkx.algorithms.job_config import finder_key, fits_while_finding
+from trkx.algorithms.job_histograms import write_finder_histograms
 from trkx.algorithms.performance import build_performance, library_versions, write_performance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.algorithms.performance_table import format_table
@@ -113,6 +114,8 @@ def write_results(result: JobResult, folder: Path, command: str) -> dict[str, An
     display = None if result.collector is None else result.collector.display
     if display is not None:
         display.save(folder / DISPLAY_FILE)
+    for finder in result.chains if result.collector is not None else ():
+        write_finder_histograms(document, finder, folder / f"performance_{finder_key(finder)}.root")
     if result.config.report:
         _write_report(folder / "report.html", document, display)
     record = job_record(result, command, folder)

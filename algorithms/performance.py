@@ -10,7 +10,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from trkx.algorithms.metrics_statistics import Rate
 from trkx.algorithms.metrics_truth import DISPLACED_RADIUS, Target
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.algorithms.performance_times import FinderTimes
+from trkx.io.atomic import atomic_path
 from trkx.io.errors import InputError, InputFileError
 
 SCHEMA = "trkx-performance"
@@ -290,15 +290,8 @@ def write_performance(document: Mapping[str, Any], path: Path | str) -> Path:
     validate_performance(document)
     path = Path(path)
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_path(path, force=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 

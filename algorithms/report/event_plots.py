@@ -11,7 +11,7 @@ from trkx.algorithms.event_display import EventDisplay, FoundTracks
 from trkx.algorithms.matching import TrackClassification
 from trkx.algorithms.report.style import RED, new_figure, pretty
 
-MIN_PT = 1.0  # GeV; softer tracks would hide the others
+MIN_PT = 2.0  # GeV; softer tracks would hide the others
 _MAX_PT = 20.0  # GeV, end of the colour scale
 
 
@@ -32,7 +32,7 @@ def event_figure(display: EventDisplay, finder: str) -> Any:
     r = np.hypot(x, y)
     norm = LogNorm(MIN_PT, _MAX_PT)
     for axes, (u, v) in ((across, (x, y)), (along, (z, r))):
-        axes.scatter(u, v, s=0.25, color="0.8", linewidths=0, rasterized=True, zorder=1)
+        axes.scatter(u, v, s=0.3, color="0.72", linewidths=0, rasterized=True, zorder=1)
         lines = _draw_tracks(axes, u, v, tracks, norm)
     across.set_aspect("equal")
     limit = 1.02 * float(r.max(initial=1.0))
@@ -63,7 +63,10 @@ def event_figure(display: EventDisplay, finder: str) -> Any:
         ncols=2,
         fontsize=10,
     )
-    figure.colorbar(lines, ax=along, label=r"$p_\mathrm{T}$ of the track [GeV]", pad=0.01)
+    scale = figure.colorbar(lines, ax=along, pad=0.01, extend="max", ticks=[2, 3, 5, 10, 20])
+    scale.ax.set_yticklabels(["2", "3", "5", "10", "20"])
+    scale.ax.minorticks_off()
+    scale.set_label(r"$p_\mathrm{T}$ of the track [GeV]")
     return figure
 
 
@@ -85,7 +88,7 @@ def _draw_tracks(
     order = np.argsort(tracks.pt[rows])
     good = [segments[i] for i in order if not fake[i]]
     pt = tracks.pt[rows][order][~fake[order]]
-    lines = LineCollection(good, cmap="viridis_r", norm=norm, linewidths=0.5, zorder=2)
+    lines = LineCollection(good, cmap="viridis_r", norm=norm, linewidths=0.8, zorder=2)
     lines.set_array(pt)
     axes.add_collection(lines)
     bad = [segments[i] for i in order if fake[i]]

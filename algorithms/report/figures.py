@@ -8,9 +8,9 @@ from typing import Any
 
 from trkx.algorithms.event_display import EventDisplay
 from trkx.algorithms.report.event_plots import event_figure
-from trkx.algorithms.report.rate_plots import draw_efficiency
+from trkx.algorithms.report.rate_plots import draw_efficiency, set_efficiency_range
 from trkx.algorithms.report.style import figure_style, new_figure, png, sample_words
-from trkx.algorithms.report.time_plots import draw_times, has_times
+from trkx.algorithms.report.time_plots import draw_totals, has_times
 
 
 def write_figures(
@@ -60,9 +60,9 @@ def overview_figure(document: Mapping[str, Any], target: str | None = None) -> A
     draw_efficiency(panels[1], document, target, "eta")
     low = min(panels[0].get_ylim()[0], panels[1].get_ylim()[0])
     for axes in panels[:2]:
-        axes.set_ylim(low, 1 + 0.32 * (1 - low))
+        set_efficiency_range(axes, low)
     panels[1].get_legend().remove()
     panels[1].set_title(sample_words(document), loc="right", fontsize=10)
     if timed:
-        draw_times(panels[2], document, parts=False)
+        draw_totals(panels[2], document)
     return figure

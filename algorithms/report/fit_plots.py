@@ -38,8 +38,7 @@ def resolution_figure(document: Mapping[str, Any], axis: str) -> Any:
             _draw_widths(axes, edges, widths[name], look, scale, axis == "pt")
         axes.set_ylabel(label)
         axes.set_xlabel(axis_label(document, axis))
-        axes.set_yscale("log")
-        _plain_y(axes)
+        _scale_y(axes)
         if axis == "pt":
             axes.set_xscale("log")
             plain_log_ticks(axes)
@@ -162,9 +161,15 @@ def _legend_panel(axes: Any, source: Any, document: Mapping[str, Any]) -> None:
     axes.legend(handles, labels, loc="center", title=sample_words(document), fontsize=11)
 
 
-def _plain_y(axes: Any) -> None:
+def _scale_y(axes: Any) -> None:
+    """From zero, or logarithmic where the widths span more than a factor of six."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    widths = [y for line in axes.get_lines() for y in line.get_ydata() if np.isfinite(y) and y > 0]
+    if not widths or max(widths) < 6 * min(widths):
+        axes.set_ylim(bottom=0, top=1.1 * max(widths, default=1.0))
+        return
+    axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

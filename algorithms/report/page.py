@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +17,11 @@ from trkx.algorithms.report.fit_plots import (
     resolution_figure,
 )
 from trkx.algorithms.report.quality_plots import quality_figure
-from trkx.algorithms.report.rate_plots import efficiency_figure, fakes_figure
+from trkx.algorithms.report.rate_plots import efficiency_figure, fakes_figure, reference_finder
 from trkx.algorithms.report.style import data_uri, figure_style, png, pretty
 from trkx.algorithms.report.summary import summary_html
 from trkx.algorithms.report.time_plots import has_times, time_figure
+from trkx.io.atomic import atomic_path
 
 
 class Plot(NamedTuple):
@@ -53,15 +52,8 @@ def write_report(
     """
     path = Path(path)
     text = render_report(document, display, title)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_path(path, force=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
@@ -97,11 +89,12 @@ def _sections(
     if has_times(document):
         yield "Time", _time_plots(document)
     if display is not None and display.finders:
-        yield "One event", _event_plots(display)
+        yield "One event", _event_plots(display, list(document["finders"]))
 
 
 def _efficiency_plots(document: Mapping[str, Any], target: str) -> Iterator[Plot]:
     rule = document["definitions"]["matching"]
+    first = next(iter(document["targets"]))
     cuts = document["targets"][target]["cuts"]
     words = (
         f"Found target particles / target particles ({cuts}). A particle is found if {rule}. "
@@ -119,6 +112,9 @@ def _efficiency_plots(document: Mapping[str, Any], target: str) -> Iterator[Plot
         ("n_measurements", "number of measurements of the particle"),
         ("n_interactions", "number of proton interactions in the event"),
     ):
+        # The other axes say little more for the second target.
+        if target != first and axis not in ("pt", "eta", "production_radius"):
+            continue
         if not _has_entries(document, target, axis):
             continue
         more = ratio if len(document["finders"]) > 1 else ""
@@ -138,8 +134,8 @@ def _track_plots(document: Mapping[str, Any], target: str) -> Iterator[Plot]:
         f"Fakes (tracks that match no particle) and duplicates (surplus tracks on a matched "
         f"particle), both as a fraction of the tracks with at least {least} measurements, whatever "
         f"their momentum. A track matches if {rule}. Direction and pT are estimated from three "
-        "hits of the track, the same way for every finder. A point at the bottom edge has no "
-        "entry: only its upper limit means something.",
+        "hits of the track, the same way for every finder. Open triangles: 68% upper limits of "
+        "bins with no entry.",
     )
     yield Plot(
         quality_figure(document, target),
@@ -175,8 +171,10 @@ def _time_plots(document: Mapping[str, Any]) -> Iterator[Plot]:
     )
 
 
-def _event_plots(display: EventDisplay) -> Iterator[Plot]:
-    for finder in display.finders:
+def _event_plots(display: EventDisplay, finders: Sequence[str]) -> Iterator[Plot]:
+    # Two are enough to compare: the first and the one others are measured by.
+    shown = dict.fromkeys([finders[0], reference_finder(finders)])
+    for finder in (name for name in shown if name in display.finders):
         yield Plot(
             event_figure(display, finder),
             f"Event {display.number} with the tracks of {pretty(finder)} above {MIN_PT:g} GeV "

@@ -12,7 +12,7 @@ from trkx.algorithms.metrics_statistics import clopper_pearson
 from trkx.algorithms.report.style import axis_label, looks, new_figure, sample_words
 
 # Bins with fewer entries are drawn, but do not set the range of the axis.
-_MIN_ENTRIES = 20
+_MIN_ENTRIES = 50
 
 
 def efficiency_figure(
@@ -53,12 +53,25 @@ def draw_efficiency(
         if solid.any():
             lowest = min(lowest, float(np.min((rate.value - rate.below)[solid])))
     floor = _round_floor(lowest)
-    axes.set_ylim(floor, 1 + 0.32 * (1 - floor) if legend else 1 + 0.05 * (1 - floor))
+    set_efficiency_range(axes, floor, room=legend)
     axes.axhline(1.0, color="0.7", linewidth=0.8, zorder=0)
     axes.set_ylabel("efficiency")
     _set_x(axes, document, axis, _span(document, target, axis, subset))
     if legend:
         axes.legend(loc="upper center", ncols=2 if len(finders) < 5 else 3)
+
+
+def set_efficiency_range(axes: Any, floor: float, room: bool = True) -> None:
+    """Show efficiencies from `floor` to 1, with `room` for a legend above but no ticks there."""
+    from matplotlib.ticker import AutoMinorLocator
+
+    axes.set_ylim(floor, 1 + (0.3 if room else 0.05) * (1 - floor))
+    for step in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2):
+        count = int((1 - floor) / step + 1e-6)
+        if count <= 6:
+            break
+    axes.set_yticks(1 - step * np.arange(count, -1, -1))
+    axes.yaxis.set_minor_locator(AutoMinorLocator(5 if step in (0.005, 0.05) else 4))
 
 
 def reference_finder(finders: Sequence[str]) -> str:
@@ -88,14 +101,15 @@ def _draw_fakes(axes: Any, document: Mapping[str, Any], target: str, kind: str, 
     for position, (finder, look) in enumerate(looks(list(finders)).items()):
         data = _coarse(finders[finder]["targets"][target]["histograms"][kind][axis])
         rate = _Rate(data)
-        _draw_points(axes, rate, look, position, len(finders), document["axes"][axis]["log"])
+        log = document["axes"][axis]["log"]
+        _draw_points(axes, rate, look, position, len(finders), log, rate.passed > 0)
+        _draw_limits(axes, rate, look, position, len(finders), log)
         shown = rate.passed > 0
         if shown.any():
             lowest = min(lowest, float(rate.value[shown].min()))
-            solid = shown & (rate.total >= _MIN_ENTRIES)
-            highest = max(highest, float((rate.value + rate.above)[solid].max(initial=0)))
+        solid = rate.total >= 5 * _MIN_ENTRIES
+        highest = max(highest, float((rate.value + rate.above)[solid].max(initial=0)))
     axes.set_yscale("log")
-    # Bins without an entry have only an upper error bar, from the floor of the panel.
     axes.set_ylim(max(min(lowest / 3, 1e-4), 1e-6), min(8 * highest, 20.0))
     _set_x(axes, document, axis, None)
 
@@ -117,16 +131,19 @@ class _Rate:
         return np.sqrt(np.maximum(low, 1e-12) * high) if log else (low + high) / 2
 
 
-def _draw_points(axes: Any, rate: _Rate, look: Any, position: int, count: int, log: bool) -> None:
-    shown = rate.total > 0
-    half = (position - (count - 1) / 2) * 0.12
-    # Finders stand side by side within a bin, so that error bars do not hide each other.
-    if log:
-        x = rate.centres(True) * (rate.edges[1:] / np.maximum(rate.edges[:-1], 1e-12)) ** half
-    else:
-        x = rate.centres(False) + half * np.diff(rate.edges)
+def _draw_points(
+    axes: Any,
+    rate: _Rate,
+    look: Any,
+    position: int,
+    count: int,
+    log: bool,
+    shown: NDArray[np.bool_] | None = None,
+) -> None:
+    if shown is None:
+        shown = rate.total > 0
     axes.errorbar(
-        x[shown],
+        _places(rate, position, count, log)[shown],
         rate.value[shown],
         yerr=[rate.below[shown], rate.above[shown]],
         fmt=look.marker,
@@ -134,6 +151,22 @@ def _draw_points(axes: Any, rate: _Rate, look: Any, position: int, count: int, l
         label=look.label,
         capsize=0,
     )
+
+
+def _draw_limits(axes: Any, rate: _Rate, look: Any, position: int, count: int, log: bool) -> None:
+    """Bins without an entry have an upper limit only."""
+    shown = (rate.passed == 0) & (rate.total >= _MIN_ENTRIES)
+    x = _places(rate, position, count, log)[shown]
+    axes.plot(x, rate.above[shown], "v", color=look.colour, fillstyle="none", markersize=3.5)
+
+
+def _places(rate: _Rate, position: int, count: int, log: bool) -> NDArray[np.float64]:
+    """Finders stand side by side within a bin, so that error bars do not hide each other."""
+    shift = (position - (count - 1) / 2) * 0.12
+    if log:
+        width: NDArray[np.float64] = rate.edges[1:] / np.maximum(rate.edges[:-1], 1e-12)
+        return rate.centres(True) * width**shift
+    return rate.centres(False) + shift * np.diff(rate.edges)
 
 
 def _draw_ratios(
@@ -162,7 +195,7 @@ def _draw_ratios(
         ratio.above = np.hypot(rate.above / safe, ratio.value * relative)
         log = document["axes"][axis]["log"]
         _draw_points(axes, ratio, style[finder], position, len(finders), log)
-        solid = shown & (rate.total >= 5 * _MIN_ENTRIES)
+        solid = shown & (rate.total >= _MIN_ENTRIES)
         if solid.any():
             spread = max(spread, float(np.abs(ratio.value - 1)[solid].max()))
     axes.axhline(1.0, color=style[reference].colour, linewidth=1.0, zorder=0)
@@ -189,6 +222,9 @@ def _span(
 def _set_x(
     axes: Any, document: Mapping[str, Any], axis: str, span: tuple[float, float] | None
 ) -> None:
+    axes.set_xlabel(axis_label(document, axis))
+    if not np.isfinite(axes.dataLim.minposx):
+        return  # No points: a logarithmic axis would not know where to begin.
     if document["axes"][axis]["log"]:
         axes.set_xscale("log")
         plain_log_ticks(axes)
@@ -197,13 +233,14 @@ def _set_x(
         plain_log_ticks(axes)
     if span is not None:
         axes.set_xlim(*span)
-    axes.set_xlabel(axis_label(document, axis))
 
 
 def plain_log_ticks(axes: Any) -> None:
-    """Write 1, 10, 100 instead of powers of ten."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    """Write 1, 2, 5, 10 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
@@ -211,7 +248,7 @@ def plain_log_ticks(axes: Any) -> None:
 def _round_floor(lowest: float) -> float:
     """Lower end of an efficiency axis, a little below the lowest point."""
     missing = max(1.0 - lowest, 0.004) * 1.3
-    for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7):
+    for step in (0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7):
         if missing <= step:
             return 1.0 - step
     return 0.0

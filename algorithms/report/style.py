@@ -49,7 +49,7 @@ _LABELS = {
     "gx2f": r"global $\chi^2$",
 }
 _MARKERS = "osD^vPX<>*"
-PNG_DPI = 130
+PNG_DPI = 110
 
 
 class Look(NamedTuple):

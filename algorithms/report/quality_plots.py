@@ -27,11 +27,12 @@ def _draw_distribution(axes: Any, document: Mapping[str, Any], target: str, name
     for finder, look in looks(list(finders)).items():
         quality = finders[finder]["targets"][target]["histograms"]["quality"][name]
         counts = np.asarray(quality["distribution"]["counts"], dtype=np.float64)
-        if counts.sum():
-            edges = quality["distribution"]["edges"]
-            axes.stairs(counts / counts.sum(), edges, color=look.colour, label=look.label)
-    axes.set_yscale("log")
+        fractions = counts / max(counts.sum(), 1.0)
+        edges = quality["distribution"]["edges"]
+        axes.stairs(fractions, edges, color=look.colour, label=look.label)
+    # Range before scale: without tracks there is none to scale to.
     axes.set_ylim(1e-5, 20)
+    axes.set_yscale("log")
     axes.set_xlim(0.45, 1.0)
     axes.set_xlabel(f"hit {name} of a track")
     axes.set_ylabel("fraction of tracks")

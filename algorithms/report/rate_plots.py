@@ -109,8 +109,8 @@ def _draw_fakes(axes: Any, document: Mapping[str, Any], target: str, kind: str, 
             lowest = min(lowest, float(rate.value[shown].min()))
         solid = rate.total >= 5 * _MIN_ENTRIES
         highest = max(highest, float((rate.value + rate.above)[solid].max(initial=0)))
-    axes.set_yscale("log")
     axes.set_ylim(max(min(lowest / 3, 1e-4), 1e-6), min(8 * highest, 20.0))
+    axes.set_yscale("log")
     _set_x(axes, document, axis, None)
 
 

@@ -116,7 +116,7 @@ def write_results(result: JobResult, folder: Path, command: str) -> dict[str, An
         display.save(folder / DISPLAY_FILE)
     for finder in result.chains if result.collector is not None else ():
         write_finder_histograms(document, finder, folder / f"performance_{finder_key(finder)}.root")
-    if result.config.report:
+    if result.config.report and result.collector is not None:
         _write_report(folder / "report.html", document, display)
     record = job_record(result, command, folder)
     (folder / "job.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -134,4 +134,16 @@ def _devices() -> list[Finding]:
 
 
 def _weights() -> list[Finding]:
-    return []
+    from trkx.plugin.errors import WeightsError
+    from trkx.plugin.weights import SHIPPED, Model, shipped_models
+
+    findings = []
+    for name in shipped_models():
+        try:
+            model = Model.open(SHIPPED / name)
+        except WeightsError as error:
+            findings.append(Finding("broken", name, str(error)))
+            continue
+        kind = "map and network" if "network" in model.card else "map only"
+        findings.append(Finding("ok", name, f"{kind}, checksums match"))
+    return findings or [Finding("missing", "models", "none shipped; make one with `trkx train`")]

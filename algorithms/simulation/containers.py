@@ -114,8 +114,8 @@ def read_particles(particles: Any) -> dict[str, np.ndarray]:
         q_over_p = charge / p
     return {
         "particle_hash": np.fromiter(map(hash, barcodes), "i8", n).view("u8"),
-        "particle_type": np.fromiter(map(int, map(attrgetter("pdg"), objects)), "i4", n),
-        "process": np.fromiter(map(_value, map(attrgetter("process"), objects)), "u4", n),
+        "particle_type": _scalars(objects, "pdg.value", "i4", n),
+        "process": _scalars(objects, "process.value", "u4", n),
         "vx": position[:, 0],
         "vy": position[:, 1],
         "vz": position[:, 2],
@@ -136,9 +136,5 @@ def read_particles(particles: Any) -> dict[str, np.ndarray]:
         "total_x0": _scalars(objects, "pathInX0", "f8", n),
         "total_l0": _scalars(objects, "pathInL0", "f8", n),
         "number_of_hits": _scalars(objects, "numberOfHits", "i4", n),
-        "outcome": np.fromiter(map(_value, map(attrgetter("outcome"), objects)), "u4", n),
+        "outcome": _scalars(objects, "outcome.value", "u4", n),
     }
-
-
-def _value(enumerator: Any) -> int:
-    return int(getattr(enumerator, "value", enumerator))

@@ -212,12 +212,14 @@ def _measurements(
         "pull_time": nan,
     }
     # A particle with two hits in one cluster contributes once.
-    pairs = np.stack([link[:, 0], hits.particle[link[:, 1]]], axis=1)
-    pairs = np.unique(pairs, axis=0) if len(pairs) else pairs
+    n_particles = len(particles["px"])
+    keys = np.sort(link[:, 0] * n_particles + hits.particle[link[:, 1]])
+    keys = keys[np.diff(keys, prepend=-1) > 0]
+    rows, contributors = np.divmod(keys, max(n_particles, 1))
     return EventColumns(
         flat=flat,
-        jagged={name: particles[name][pairs[:, 1]] for name in BARCODE},
-        counts=np.bincount(pairs[:, 0], minlength=n),
+        jagged={name: particles[name][contributors] for name in BARCODE},
+        counts=np.bincount(rows, minlength=n),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class EventDisplay:
 
     def save(self, path: Path) -> None:
         """Write everything to one .npz file."""
-        columns: dict[str, NDArray] = {"number": np.array(self.number), "positions": self.positions}
+        columns: dict[str, Any] = {"number": np.array(self.number), "positions": self.positions}
         for finder, tracks in self.finders.items():
             for name in ("offsets", "hits", "pt", "classification"):
                 columns[f"{finder}/{name}"] = getattr(tracks, name)

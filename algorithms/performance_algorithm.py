@@ -129,11 +129,8 @@ class PerformanceAlgorithm(acts.examples.IAlgorithm):  # type: ignore[misc]
             fitter: (self._handle(examples.ConstTrackContainer, key), tables[key])
             for fitter, key in fits.items()
         }
-        self._truth = self._particles = self._space_points = None
-        if events is None:
-            self._truth = self._handle(arrow, inputTruth)
-            self._particles = self._handle(arrow, inputParticles)
-            self._space_points = self._handle(arrow, inputSpacePoints)
+        keys = () if events is not None else (inputSpacePoints, inputTruth, inputParticles)
+        self._truth = [self._handle(arrow, key) for key in keys]
         collector.add_finder(finder)
         for fitter in fits:
             collector.add_fit(finder, fitter)
@@ -168,7 +165,7 @@ class PerformanceAlgorithm(acts.examples.IAlgorithm):  # type: ignore[misc]
         if self._events is not None:
             return EventTruth.from_event(self._events.read(context.eventNumber, truth=True))
         store = context.eventStore
-        tables = (self._space_points(store), self._truth(store), self._particles(store))
+        tables = [handle(store) for handle in self._truth]
         return EventTruth.from_event(event_of_tables(context.eventNumber, *tables))
 
 

@@ -74,12 +74,10 @@ class StageSeconds:
         if len(self.per_event) == len(other.per_event) > 0:
             sums = np.add(self.per_event, other.per_event)
             return StageSeconds.from_events(sums.tolist(), self.clock)
-        errors = [e for e in (self.error, other.error) if e is not None]
-        return StageSeconds(
-            self.seconds + other.seconds,
-            error=float(np.hypot(*errors)) if len(errors) == 2 else None,
-            clock=self.clock,
-        )
+        error = None
+        if self.error is not None and other.error is not None:
+            error = float(np.hypot(self.error, other.error))
+        return StageSeconds(self.seconds + other.seconds, error=error, clock=self.clock)
 
     def to_dict(self) -> dict[str, Any]:
         """Values for performance.json."""

@@ -40,7 +40,8 @@ def write_figures(
     with figure_style():
         images = {"efficiency_and_time.png": png(overview_figure(document, target), dpi=160)}
         if display is not None and display.finders:
-            shown = finder if finder in display.finders else next(iter(display.finders))
+            names = list(display.finders)
+            shown = finder if finder is not None and finder in names else names[0]
             images["event_display.png"] = png(event_figure(display, shown), dpi=150)
     paths = []
     for name, content in images.items():

@@ -204,4 +204,9 @@ def make_config(
     for name in ("input", "out"):
         if name not in settings:
             raise ConfigError(f"{name}: not given. Pass --{name} DIR, or set it in --config FILE.")
+    if "fitters" not in settings:
+        # A CKF fits while it finds; a refit of its tracks is for those who ask for it.
+        finders = _several("finder", settings.get("finders", JobConfig.finders), FINDERS)
+        fitted = all(fits_while_finding(finder) for finder in finders)
+        settings["fitters"] = "none" if fitted else "kf"
     return JobConfig(**settings)

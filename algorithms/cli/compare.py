@@ -51,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
     """Run the comparison that `args` asks for."""
     from trkx.algorithms.job import runJob
 
-    runJob(config_from(args, finders="gnn,ckf"), command="compare")
+    runJob(config_from(args, finders="gnn,ckf", fitters="kf"), command="compare")
     return 0

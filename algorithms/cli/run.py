@@ -57,7 +57,11 @@ def add_parser(subparsers: Any) -> None:
         "--finder", dest="finders", metavar="NAME", default=silent, help=", ".join(FINDERS)
     )
     parser.add_argument(
-        "--fitter", dest="fitters", metavar="NAME", default=silent, help=", ".join(FITTERS)
+        "--fitter",
+        dest="fitters",
+        metavar="NAME",
+        default=silent,
+        help=", ".join(FITTERS) + " (default kf; for CKF finders none)",
     )
     parser.add_argument(
         "--labels",

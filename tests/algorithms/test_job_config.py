@@ -99,3 +99,12 @@ def test_settings_survive_json():
 def test_whiteboard_keys_have_no_signs():
     assert finder_key("gnn+ckf") == "gnn_ckf"
     assert finder_key("ckf-fast") == "ckf_fast"
+
+
+def test_ckf_tracks_are_refitted_on_request_only():
+    options = {"input": "in", "out": "out"}
+    assert make_config({**options, "finders": "ckf"}).fitters == ("none",)
+    assert make_config({**options, "finders": "gnn+ckf"}).fitters == ("none",)
+    assert make_config({**options, "finders": "ckf", "fitters": "kf"}).fitters == ("kf",)
+    assert make_config({**options, "finders": "ckf,gnn"}).fitters == ("kf",)
+    assert make_config(options).fitters == ("kf",)

@@ -70,6 +70,16 @@ def triplet_geometry(hit, i, j, k, s, along_z):
 
 
 @njit(inline="always", **JIT)
+def triplet_curvature(hit, i, j, k):
+    """Signed curvature (1/mm) of the circle through three hits, wherever it comes from."""
+    ax, ay = hit[j, X] - hit[i, X], hit[j, Y] - hit[i, Y]
+    bx, by = hit[k, X] - hit[j, X], hit[k, Y] - hit[j, Y]
+    cx, cy = hit[k, X] - hit[i, X], hit[k, Y] - hit[i, Y]
+    product = (ax * ax + ay * ay) * (bx * bx + by * by) * (cx * cx + cy * cy)
+    return np.float32(2.0) * (ax * by - ay * bx) / np.sqrt(max(product, np.float32(1e-6)))
+
+
+@njit(inline="always", **JIT)
 def module_slopes(hit, i, dx, dy, dz):
     """|slope| along local 0 and 1 of the direction (dx, dy, dz) in the module of hit i."""
     w = abs(dx * hit[i, W] + dy * hit[i, W + 1] + dz * hit[i, W + 2])
@@ -105,10 +115,11 @@ def doublet_table(hit, sign, source, target):
 
 @njit(**JIT)
 def triplet_table(hit, sign, barrel, layer, i, j, k):
-    """(T, 3) float32: transverse residual, residual along, kappa."""
-    out = np.empty((len(i), 3), np.float32)
+    """(T, 4) float32: transverse residual, residual along, kappa, curvature."""
+    out = np.empty((len(i), 4), np.float32)
     for t in range(len(i)):
         out[t, 0], out[t, 1], out[t, 2] = triplet_geometry(
             hit, i[t], j[t], k[t], sign[i[t]], barrel[layer[j[t]]]
         )
+        out[t, 3] = triplet_curvature(hit, i[t], j[t], k[t])
     return out

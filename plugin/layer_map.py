@@ -44,8 +44,8 @@ class LayerMap:
     pair_start: np.ndarray  # (L+1,) int32, first pair of each inner layer
     edges: np.ndarray  # (P, N_BINS+1) float32, bin edges of the inner hit's position, mm
     windows: np.ndarray  # (P, N_BINS, 6) float32, columns above
-    triplets: np.ndarray  # (P, L, 4) float32: centre and half width in r-phi and along, mm;
-    #   negative half width: the pair is not continued to that layer
+    triplets: np.ndarray  # (P, L, 5) float32: centre and half width in r-phi and along, mm, and
+    #   largest curvature, 1/mm; negative half width: the pair is not continued to that layer
     slopes: np.ndarray  # (L, 2, N_SIZES, 2) float32, |slope| range of each cluster size, by axis
     shape: (
         np.ndarray

@@ -21,7 +21,7 @@ from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.triplets import find_triplets, group_by, path_lengths
 
 N_EDGE_FEATURES = 16
-N_TRIPLET_FEATURES = 4
+N_TRIPLET_FEATURES = 5
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class LayerMapGraph:
         inward: np.ndarray,
         outward: np.ndarray,
     ) -> Graph:
-        """Attach features; `value` are the residuals and kappa of the triplets."""
+        """Attach features; `value` are the columns that `find_triplets` returns."""
         m = self.layer_map
         features = np.empty((len(pair), N_EDGE_FEATURES), np.float32)
         _edge_features(
@@ -140,7 +140,8 @@ class LayerMapGraph:
         triplets = np.empty((len(value), N_TRIPLET_FEATURES), np.float32)
         triplets[:, :2] = 2 * value[:, :2]
         triplets[:, 2] = value[:, 2] / self._kappa_max[pair[triplet_index[0]]]
-        triplets[:, 3] = 2 * chi - 1
+        triplets[:, 3] = 2 * value[:, 3]
+        triplets[:, 4] = 2 * chi - 1
         return Graph(
             n_space_points=len(points),
             space_point=table.row,

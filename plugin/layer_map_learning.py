@@ -41,7 +41,7 @@ def _window(values: np.ndarray, quantile: float, margin: float) -> tuple[float, 
 @dataclass(frozen=True)
 class _Sample:
     doublets: np.ndarray  # (E, 11): layers a, b; position along a, b; dphi; table columns
-    triplets: np.ndarray  # (T, 6): layers a, b, c; transverse, along, kappa
+    triplets: np.ndarray  # (T, 7): layers a, b, c; transverse, along, kappa, curvature
     shapes: np.ndarray  # (2 E, 5): layer; sizes 0, 1; slopes 0, 1
     overlaps: np.ndarray  # (K, 4): layer; mode; differences of residuals
 
@@ -221,7 +221,7 @@ def learn_layer_map(
             windows[p, k, 4:6] = _window(part[:, 3], 1.0, m)
     pair_of = np.full((n, n), -1)
     pair_of[pairs // n, pairs % n] = np.arange(len(pairs))
-    triplet_windows = np.full((len(pairs), n, 4), -1.0, np.float32)
+    triplet_windows = np.full((len(pairs), n, 5), -1.0, np.float32)
     a, b, c = triplets[:, 0].astype(int), triplets[:, 1].astype(int), triplets[:, 2].astype(int)
     triplet_key = np.where(pair_of[a, b] >= 0, pair_of[a, b] * n + c, -1)
     order = np.argsort(triplet_key, kind="stable")
@@ -229,9 +229,10 @@ def learn_layer_map(
     for index, rows in zip(keys, np.split(triplets[order], start[1:]), strict=True):
         if index < 0 or len(rows) < config.triplet_count:
             continue
+        target = triplet_windows[index // n, index % n]
+        target[4] = np.quantile(np.abs(rows[:, 6]), config.triplet_quantile) * m
         for column in (0, 1):
             low, high = _window(rows[:, 3 + column], config.triplet_quantile, m)
-            target = triplet_windows[index // n, index % n]
             target[2 * column], target[2 * column + 1] = 0.5 * (low + high), 0.5 * (high - low)
     inner = (pairs // n).astype(np.int32)
     return LayerMap(

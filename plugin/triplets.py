@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from trkx.plugin.geometry_kernels import JIT, triplet_geometry
+from trkx.plugin.geometry_kernels import JIT, triplet_curvature, triplet_geometry
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap
 
@@ -32,7 +32,7 @@ def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, w
           mirror, capacity):  # fmt: skip
     first = np.empty(capacity, np.int32)
     second = np.empty(capacity, np.int32)
-    value = np.empty((capacity, 3), np.float32)
+    value = np.empty((capacity, 4), np.float32)
     count = 0
     for j in range(len(hit)):
         if in_offset[j] == in_offset[j + 1] or offset[j] == offset[j + 1]:
@@ -49,6 +49,9 @@ def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, w
                 w = windows[p, c]
                 if w[1] < 0:
                     continue
+                curvature = triplet_curvature(hit, i, j, k) / w[4]
+                if abs(curvature) > 1:
+                    continue
                 t, a, kappa = triplet_geometry(hit, i, j, k, s, along_z)
                 dt = (t - w[0]) / w[1]
                 da = (a - w[2]) / w[3]
@@ -59,6 +62,7 @@ def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, w
                         value[count, 0] = dt
                         value[count, 1] = da
                         value[count, 2] = kappa
+                        value[count, 3] = curvature
                     count += 1
     return count, first[:count], second[:count], value[:count]
 
@@ -79,8 +83,9 @@ def find_triplets(
 
     Returns:
         first (T,) and second (T,) int32, rows of the doublets, sorted by the shared hit; value
-        (T, 3) float32: transverse residual and residual along in units of the window's half
-        width, about its centre, and signed kappa in 1/mm.
+        (T, 4) float32: transverse residual and residual along in units of the window's half
+        width, about its centre, signed kappa in 1/mm, and signed curvature in units of the
+        largest allowed.
     """
     in_offset, in_order = group_by(target, len(table))
     capacity = max(4 * len(source), 1024)

@@ -19,8 +19,8 @@ from trkx.plugin.overlaps import attach_overlaps
 
 
 @njit(**JIT)
-def _extract(source, target, weight, offset, first, link, min_hits, min_total, n_passes, with_overlaps,
-             hit, layer, module, sign, cell_start, barrel, along, windows):  # fmt: skip
+def _extract(source, target, weight, offset, first, link, min_hits, min_total, n_passes,
+             with_overlaps, hit, layer, module, sign, cell_start, barrel, along, windows):  # fmt: skip
     """Greedy extraction of the best chains; hits of accepted chains are taken out.
 
     Edges are in topological order; `offset` groups triplets by their second edge. Every pass
@@ -162,7 +162,7 @@ class ViterbiTrackBuilder:
         c = self.config
         if graph.edge_scores is None:
             weight = np.full(graph.n_edges, c.classical_edge, np.float32)
-            link = -c.chi2_weight * (graph.triplet_features[:, 3] + 1)
+            link = -c.chi2_weight * (graph.triplet_features[:, -1] + 1)
         else:
             scores = graph.triplet_scores
             if scores is None:

@@ -171,8 +171,8 @@ def addTrackFinding(
     level = logLevel or acts.logging.FATAL
     ambiguous = f"{outputTracks}_ambiguous"
     everywhere = acts.GeometryIdentifier()
-    selection = (
-        [],
+    selection: tuple[list[float], ...] = (
+        [],  # edges in |eta|: none, one set of cuts
         [cuts.chi2CutOffMeasurement],
         [cuts.chi2CutOffOutlier],
         [cuts.numMeasurementsCutOff],

@@ -56,11 +56,11 @@ class SpacePointsToTable(acts.examples.IAlgorithm):
     def execute(self, context: Any) -> Any:
         """Make the table of one event."""
         store = context.eventStore
-        points = self._spacePoints(store)
+        points: Any = self._spacePoints(store)
         from_link = acts.examples.IndexSourceLink.fromSourceLink
         # A strip space point has two measurements; the first stands for it, as in ACTS.
         links = [from_link(next(iter(point.sourceLinks))) for point in points]
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "measurement_id": np.array([link.index() for link in links], dtype=np.uint32),
             "geometry_id": np.array([link.geometryId().value for link in links], dtype=np.uint64),
         }
@@ -68,7 +68,7 @@ class SpacePointsToTable(acts.examples.IAlgorithm):
             values = getattr(points, axis)
             columns[axis] = np.array(values() if callable(values) else values, dtype=np.float32)
         if self._clusters is not None:
-            clusters = self._clusters(store)
+            clusters: Any = self._clusters(store)
             used = [clusters[int(i)] for i in columns["measurement_id"]]
             columns["clus_size_loc0"] = np.array([c.sizeLoc0 for c in used], dtype=np.float32)
             columns["clus_size_loc1"] = np.array([c.sizeLoc1 for c in used], dtype=np.float32)

@@ -30,7 +30,7 @@ from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.io.errors import ConfigError, InputError
 from trkx.io.event_files import EventFiles
 from trkx.io.input_files import resolve_inputs
-from trkx.io.readers import UprootEventReader
+from trkx.io.readers import addEventReader
 from trkx.io.track_writers import addTrackWriters
 
 TIMING_FILE = "timing.csv"
@@ -42,7 +42,6 @@ class Reconstruction:
     """A sequencer that is ready to run, and what it fills."""
 
     sequencer: Any
-    files: EventFiles
     events: tuple[int, int]  # first event number, last one + 1
     chains: dict[str, FinderChain]  # by finder
     timer: StageTimer
@@ -93,10 +92,11 @@ def runReconstruction(
     """
     check_device(config.device)
     _, tracking_geometry = buildGenericDetector()
-    reader = makeReader(config, tracking_geometry)
-    events = event_range(reader.files, config.events)
+    with EventFiles.open(config.input) as files:
+        events = event_range(files, config.events)
+        first_available, has_truth = files.available[0], files.has_truth
     s = acts.examples.Sequencer(
-        skip=events[0] - reader.files.available[0],
+        skip=events[0] - first_available,
         events=events[1] - events[0],
         numThreads=config.threads,
         trackFpes=False,
@@ -104,7 +104,7 @@ def runReconstruction(
         outputDir=str(folder),
         outputTimingFile=TIMING_FILE,
     )
-    s.addReader(reader)
+    addReader(s, config, tracking_geometry, has_truth)
     timer = StageTimer(config.threads)
     settings = ChainSettings(
         tracking_geometry,
@@ -118,7 +118,7 @@ def runReconstruction(
         finder: addFinder(s, finder, config.fitters, settings, timer) for finder in config.finders
     }
     collector = None
-    if reader.files.has_truth:
+    if has_truth:
         collector = PerformanceCollector(field_tesla=config.field)
         for chain in chains.values():
             addPerformance(
@@ -130,7 +130,7 @@ def runReconstruction(
                 collector=collector,
             )
     for chain in chains.values():
-        addWriters(s, chain, folder, config, collector is not None)
+        addWriters(s, chain, folder, config, has_truth)
     if labels is not None:
         if len(chains) > 1:
             raise ConfigError("labels: only with one finder, the labels of several would mix")
@@ -138,21 +138,19 @@ def runReconstruction(
         addLabelWriter(
             s, labels, inputProtoTracks=chain.proto_tracks, inputTracks=chain.found_tracks
         )
-    built = Reconstruction(s, reader.files, events, chains, timer, collector)
+    built = Reconstruction(s, events, chains, timer, collector)
     s.addAlgorithm(ProgressAlgorithm(lambda: [update() for update in built.progress]))
     return built
 
 
-def makeReader(config: JobConfig, trackingGeometry: Any) -> UprootEventReader:
-    """Build the reader of a job, which leaves out what no finder of the job needs.
+def addReader(s: Any, config: JobConfig, trackingGeometry: Any, hasTruth: bool) -> None:
+    """Add the reader of a job, which leaves out what no finder of the job needs.
 
     Raises:
         InputError: the input cannot be used, or holds no truth for a finder that needs it.
     """
-    with EventFiles.open(config.input) as files:
-        has_truth = files.has_truth
     truth_finder = "truth" in config.finders
-    if truth_finder and not has_truth:
+    if truth_finder and not hasTruth:
         inputs = ", ".join(str(path) for path in config.input)
         raise InputError(
             f"finder 'truth' needs a particles tree, which {inputs} does not have; add "
@@ -160,16 +158,17 @@ def makeReader(config: JobConfig, trackingGeometry: Any) -> UprootEventReader:
         )
     # ACTS' space points are for start parameters; the CKF makes its own for its seeds.
     only_ckf = all(finder.startswith("ckf") for finder in config.finders)
-    return UprootEventReader(
+    addEventReader(
+        s,
         config.input,
-        level=acts.logging.INFO if config.verbose else acts.logging.WARNING,
-        readTruth=has_truth,
+        trackingGeometry,
         outputSpacePoints="" if only_ckf else "spacepoints",
+        logLevel=acts.logging.INFO if config.verbose else acts.logging.WARNING,
+        readTruth=hasTruth,
         outputMeasurementTable=MEASUREMENT_TABLE if config.track_states else "",
         outputParticles="particles" if truth_finder else "",
         outputMeasurementParticlesMap="",
         outputParticleMeasurementsMap="particle_measurements_map" if truth_finder else "",
-        trackingGeometry=trackingGeometry,
     )
 
 
@@ -246,7 +245,6 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
             result_folder(config.labels, config.force, LABEL_PATTERNS)
         )
         job = runReconstruction(config, folder, labels)
-        stack.callback(job.files.close)
         start = time.perf_counter()
         with _progress_bar(job):
             job.sequencer.run()

@@ -96,6 +96,8 @@ def figure_style() -> Iterator[None]:
         ) from error
     settings = {
         **mplhep.style.ROOT,
+        # The second has the glyphs that the first lacks.
+        "font.family": [*mplhep.style.ROOT["font.sans-serif"][:1], "DejaVu Sans"],
         "font.size": 11,
         "axes.labelsize": 12,
         "axes.titlesize": 12,
@@ -152,5 +154,20 @@ def sample_words(document: Mapping[str, Any]) -> str:
     """The sample in a few words, for the corner of a figure."""
     events = document["events"]
     text = f"{events['n_events']} event" + ("s" if events["n_events"] != 1 else "")
-    described = document.get("input", {}).get("description")
+    described = describe_input(document)
     return f"{described}, {text}" if described else text
+
+
+def describe_input(document: Mapping[str, Any]) -> str:
+    """What was simulated: `input.description`, or what the provenance of the files says."""
+    described = document.get("input", {}).get("description")
+    if described:
+        return str(described)
+    for file in document.get("input", {}).get("files") or []:
+        provenance = file.get("provenance") if isinstance(file, Mapping) else None
+        settings = (provenance or {}).get("settings") or {}
+        if "process" in settings:
+            process = {"ttbar": "tt̄"}.get(settings["process"], str(settings["process"]))
+            pileup = settings.get("pileup")
+            return f"{process}, ⟨μ⟩ = {pileup:g}" if pileup else process
+    return ""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trkx.algorithms.performance_table import Group, table_groups
-from trkx.algorithms.report.style import pretty
+from trkx.algorithms.report.style import describe_input, pretty
 
 
 def summary_html(document: Mapping[str, Any]) -> str:
@@ -61,6 +61,6 @@ def _sample(document: Mapping[str, Any]) -> str:
     hits = events.get("n_measurements") or []
     if hits:
         text += f", {sum(hits) / len(hits):,.0f} measurements each on average"
-    described = document.get("input", {}).get("description")
+    described = describe_input(document)
     rule = document["definitions"]["matching"]
     return f"{described + ': ' if described else ''}{text}. A track matches a particle if {rule}."

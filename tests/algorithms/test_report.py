@@ -11,9 +11,9 @@ import pytest
 from trkx.algorithms.event_display import EventDisplay
 from trkx.algorithms.performance import PerformanceFormatError, build_performance
 from trkx.algorithms.performance_collector import PerformanceCollector
-from trkx.algorithms.report import render_report, write_figures, write_report
+from trkx.algorithms.report import overview_figure, render_report, write_figures, write_report
 from trkx.algorithms.report.rate_plots import reference_finder
-from trkx.algorithms.report.style import figure_style, looks
+from trkx.algorithms.report.style import figure_style, looks, png, sample_words
 from trkx.io.errors import MissingExtraError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -129,6 +129,17 @@ def test_each_finder_has_its_own_colour():
     assert looks(["gnn"])["gnn"].colour == looks(["ckf", "gnn"])["gnn"].colour
     assert reference_finder(["gnn", "ckf-fast", "ckf"]) == "ckf"
     assert reference_finder(["gnn", "classical"]) == "classical"
+
+
+def test_sample_is_described_by_its_provenance(toy_pair):
+    document = dict(toy_pair)
+    settings = {"process": "ttbar", "pileup": 200.0}
+    document["input"] = {"files": [{"provenance": {"settings": settings}}]}
+    assert sample_words(document) == "tt̄, ⟨μ⟩ = 200, 2 events"
+    with figure_style():
+        assert png(overview_figure(document)).startswith(PNG)
+    document["input"] = {}
+    assert sample_words(document) == "2 events"
 
 
 def test_missing_extra_is_named(monkeypatch):

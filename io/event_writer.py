@@ -68,6 +68,7 @@ class EventWriter:
         self._files: dict[str, Any] = {}
         self._trees: dict[str, Any] = {}
         self._closed = False
+        _remove_leftovers(self.directory)
         try:
             for name, schema in TREES.items():
                 root_file = uproot.recreate(
@@ -186,6 +187,19 @@ def check_output_directory(directory: str | Path, force: bool) -> None:
             f"{directory} holds results already ({', '.join(there)}); "
             "choose another folder or replace them with --force"
         )
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove unfinished files of jobs that were killed; those of running jobs stay."""
+    for schema in TREES.values():
+        for path in directory.glob(f".{schema.file_name}.*.part"):
+            process = path.name.split(".")[-2]
+            try:
+                os.kill(int(process), 0)
+            except (ValueError, ProcessLookupError):
+                path.unlink(missing_ok=True)
+            except PermissionError:
+                continue
 
 
 def _units(schema: TreeSchema) -> dict[str, str]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +14,10 @@ import acts.examples
 
 from trkx.algorithms.simulation.generator import (
     STREAM_NOISE,
-    CrossingGenerator,
     check_generator,
     event_rng,
 )
+from trkx.algorithms.simulation.generator_process import GeneratorProcess
 from trkx.algorithms.simulation.sequence import (
     UprootEventWriter,
     addDetectorSimulation,
@@ -94,7 +90,7 @@ def simulate(
         command, settings.as_dict(), settings.seed, first_event=first, events=events
     )
     with EventWriter(output, provenance, first=first, force=force) as writer:
-        scratch = Path(tempfile.mkdtemp(prefix=".trkx-simulate-", dir=output))
+        scratch = Path(tempfile.mkdtemp(prefix="trkx-simulate-"))
         try:
             for chunk in _generate(settings, scratch, first, events):
                 _process(settings, chunk, writer, threads, on_event)
@@ -124,54 +120,16 @@ def _generate(
     if ranges[0][1] > 2:
         start, n = ranges[0]
         ranges[:1] = [(start, 2), (start + 2, n - 2)]
-    # Pythia and awkward stay out of this process; `spawn` because ACTS has threads.
-    pool = ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_die_with_parent
-    )
-    try:
-        pending: list[tuple[Path, int, int, Future[int]]] = []
-        todo = iter(ranges)
-
-        def submit() -> None:
-            start, n = next(todo, (0, 0))
-            if n:
-                path = scratch / f"crossings-{start}.hepmc3"
-                pending.append(
-                    (path, start, n, pool.submit(_write_chunk, settings, path, start, n))
-                )
-
-        submit()
-        submit()
-        while pending:
-            path, start, n, future = pending.pop(0)
-            multiplicity = future.result()
-            submit()
-            yield _Chunk(path, start, n, multiplicity)
-            path.unlink()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _die_with_parent() -> None:
-    """End the child process when its parent is killed, which a pool's worker would not notice."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-_generators: dict[SimulationSettings, CrossingGenerator] = {}
-
-
-def _write_chunk(settings: SimulationSettings, path: Path, first: int, events: int) -> int:
-    """Run in the child process, which keeps its initialised Pythia."""
-    if settings not in _generators:
-        _generators[settings] = CrossingGenerator(settings)
-    return _generators[settings].write(path, first, events)
+    paths = [scratch / f"crossings-{start}.hepmc3" for start, _ in ranges]
+    with GeneratorProcess(settings) as generator:
+        requested = 0
+        for i, (start, n) in enumerate(ranges):
+            # One chunk ahead of the one that is worked on.
+            while requested < min(i + 2, len(ranges)):
+                generator.request(paths[requested], *ranges[requested])
+                requested += 1
+            yield _Chunk(paths[i], start, n, generator.wait())
+            paths[i].unlink()
 
 
 def _process(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,11 @@ class SimulationSettings:
     def as_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for the provenance record."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SimulationSettings:
+        """Build settings from what `as_dict` returned."""
+        return cls(**{**values, "gun": GunSettings(**values["gun"])})
 
 
 def _unknown(what: str, value: str, choices: tuple[str, ...]) -> str:

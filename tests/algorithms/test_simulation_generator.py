@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from trkx.algorithms.simulation.generator import CrossingGenerator, event_rng
+from trkx.algorithms.simulation.generator_process import GeneratorProcess
 from trkx.algorithms.simulation.guns import gun_record
 from trkx.algorithms.simulation.hepmc import (
     ParticleRecord,
@@ -168,3 +169,19 @@ def test_bad_settings_are_named(change, message):
 def test_bad_gun_settings_are_named():
     with pytest.raises(ConfigError, match=r"pT range 5\.0:1\.0"):
         GunSettings(pt_min=5.0, pt_max=1.0)
+
+
+def test_a_failing_generator_process_is_reported(tmp_path, capfd):
+    with GeneratorProcess(SimulationSettings(process="gun", pileup=0.0)) as generator:
+        generator.request(tmp_path / "one.hepmc3", 0, 2)
+        assert generator.wait() == 1
+        assert (tmp_path / "one.hepmc3").stat().st_size > 0
+        generator.request(tmp_path / "no such folder" / "two.hepmc3", 0, 1)
+        with pytest.raises(RuntimeError, match="exit code 1"):
+            generator.wait()
+    assert "no such folder" in capfd.readouterr().err
+
+
+def test_settings_survive_the_way_to_the_process():
+    settings = SimulationSettings(pileup=0.1, gun=GunSettings(pdg=11, pt_min=0.3))
+    assert SimulationSettings.from_dict(settings.as_dict()) == settings

@@ -1,6 +1,7 @@
 """Writing events: order, atomicity, refusals, empty events."""
 
 import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -76,6 +77,16 @@ def test_a_failure_leaves_nothing(tmp_path):
         writer.write(0, event(3, 1))
         raise RuntimeError("broken")
     assert not os.listdir(tmp_path)
+
+
+def test_leftovers_of_killed_jobs_are_removed(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f".hits.root.{ended.pid}.part").write_text("half a file")
+    (tmp_path / f".hits.root.{os.getppid()}.part").write_text("of a running job")
+    with EventWriter(tmp_path, {}) as writer:
+        writer.write(0, event(1, 1))
+    assert [p.name for p in tmp_path.glob(".*")] == [f".hits.root.{os.getppid()}.part"]
 
 
 def test_a_gap_is_an_error(tmp_path):

@@ -130,3 +130,11 @@ def test_the_links_of_the_documents_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
             if not target.startswith("http"):
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_result_file_is_described():
+    from trkx.algorithms.job_output import RESULT_PATTERNS
+
+    text = (REPOSITORY / "docs" / "outputs.md").read_text()
+    for pattern in RESULT_PATTERNS:
+        assert f"`{pattern.replace('*', '<finder>')}" in text or pattern.split("*")[0] in text

@@ -8,6 +8,7 @@ and leaves the child behind when the parent is killed. This one ends when its in
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -105,4 +106,8 @@ def main() -> None:
     """Run the child process."""
     # Ctrl-C reaches the whole process group; the parent deals with it and closes the input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(sys.stdin, sys.stdout)
+    try:
+        serve(sys.stdin, sys.stdout)
+    except BrokenPipeError:
+        # The parent was killed. Nobody is there to be told; skip Python's own flush of stdout too.
+        os._exit(1)

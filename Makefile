@@ -64,8 +64,10 @@ pytest: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@# Installed and seen from outside: in the repository, io/ would hide the standard io.
 	@rm -rf $(TYPECHECK) build/lib && $(PIP) install --quiet --no-deps --no-build-isolation --target $(TYPECHECK) .
-	MYPYPATH=$(TYPECHECK) $(BIN)/mypy -p trkx.io -p trkx.plugin -p trkx.fitting -p trkx.algorithms
+	cd $(TYPECHECK) && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+		--cache-dir $(CURDIR)/.mypy_cache -p trkx.io -p trkx.plugin -p trkx.fitting -p trkx.algorithms
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

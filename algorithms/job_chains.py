@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,15 +76,16 @@ def addFinder(
     fitters = tuple(fitter for fitter in fitters if fitter != "none")
     if fits_while_finding(finder):
         chain = _add_ckf_finder(s, finder, f"{key}_tracks", settings, timer)
-        add_fit = _refit
     else:
         chain = _add_proto_track_finder(s, finder, f"{key}_proto_tracks", settings, timer)
-        add_fit = _fit_proto_tracks
     for fitter in fitters:
         tracks = f"{key}_{fitter}_tracks"
         summary = FitSummary()
         with timer.stage(s, f"{finder}:fitting:{fitter}"):
-            add_fit(s, chain, fitter, tracks, settings, summary)
+            if chain.found_tracks is None:
+                _fit_proto_tracks(s, chain, fitter, tracks, settings, summary)
+            else:
+                _refit(s, chain.found_tracks, fitter, tracks, settings, summary)
         chain.fits[fitter] = tracks
         chain.summaries[fitter] = summary
     return chain
@@ -165,8 +165,8 @@ def _fit_proto_tracks(
     settings: ChainSettings,
     summary: FitSummary,
 ) -> None:
-    add: Callable[..., Any] = {"kf": addKalmanFit, "gx2f": addGlobalChi2Fit}[fitter]
-    add(
+    add_fit = addKalmanFit if fitter == "kf" else addGlobalChi2Fit
+    add_fit(
         s,
         settings.trackingGeometry,
         settings.field,
@@ -180,7 +180,7 @@ def _fit_proto_tracks(
 
 def _refit(
     s: Any,
-    chain: FinderChain,
+    found_tracks: str,
     fitter: str,
     tracks: str,
     settings: ChainSettings,
@@ -190,7 +190,7 @@ def _refit(
         s,
         settings.trackingGeometry,
         settings.field,
-        inputTracks=chain.found_tracks,
+        inputTracks=found_tracks,
         outputTracks=tracks,
         settings=KalmanSettings() if fitter == "kf" else GlobalChi2Settings(),
         summary=summary,

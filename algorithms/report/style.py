@@ -154,7 +154,9 @@ def sample_words(document: Mapping[str, Any]) -> str:
     """The sample in a few words, for the corner of a figure."""
     events = document["events"]
     text = f"{events['n_events']} event" + ("s" if events["n_events"] != 1 else "")
-    described = describe_input(document)
+    # In plain text the combining bar lands on the wrong letter, and mathtext lacks the brackets.
+    described = describe_input(document).replace("tt̄", r"$t\bar{t}$")
+    described = described.replace("⟨μ⟩", r"$\langle\mu\rangle$")
     return f"{described}, {text}" if described else text
 
 

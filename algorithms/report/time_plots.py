@@ -23,7 +23,7 @@ from trkx.algorithms.report.style import (
 )
 
 _PARTS = (BLUE, CYAN, PURPLE, OLIVE, SLATE, ORANGE, BROWN, DARK_ORANGE, GREY, RED)
-_SMALL = 0.02  # of the longest bar: parts below go to "other"
+_SMALL = 0.01  # of the longest bar: parts below go to "other"
 
 
 def has_times(document: Mapping[str, Any]) -> bool:
@@ -34,7 +34,7 @@ def has_times(document: Mapping[str, Any]) -> bool:
 def time_figure(document: Mapping[str, Any]) -> Any:
     """One bar per finder, divided into the parts of finding, then the fit."""
     rows = sum(1 for f in document["finders"].values() if f["seconds_per_event"])
-    figure = new_figure(9.6, 1.9 + 0.55 * rows)
+    figure = new_figure(9.6, 1.7 + 0.55 * rows)
     axes = figure.subplots()
     draw_times(axes, document)
     axes.set_title(sample_words(document), loc="right", fontsize=10)
@@ -57,9 +57,7 @@ def draw_times(axes: Any, document: Mapping[str, Any]) -> None:
             left += seconds
         _write_total(axes, row, times, longest)
     _finish(axes, timed, longest)
-    # In inches below the panel, as the height of the panel grows with the finders.
-    below = -0.62 / max(axes.figure.get_figheight() - 1.5, 0.5)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, below), ncols=4, fontsize=9)
+    axes.figure.legend(loc="outside lower center", ncols=5, fontsize=9)
 
 
 def draw_totals(axes: Any, document: Mapping[str, Any]) -> None:

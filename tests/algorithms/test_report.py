@@ -14,6 +14,7 @@ from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.algorithms.report import overview_figure, render_report, write_figures, write_report
 from trkx.algorithms.report.rate_plots import reference_finder
 from trkx.algorithms.report.style import figure_style, looks, png, sample_words
+from trkx.algorithms.report.summary import summary_html
 from trkx.io.errors import MissingExtraError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -131,13 +132,15 @@ def test_each_finder_has_its_own_colour():
     assert reference_finder(["gnn", "classical"]) == "classical"
 
 
-def test_sample_is_described_by_its_provenance(toy_pair):
+def test_sample_is_described_by_its_provenance(toy_pair, caplog):
     document = dict(toy_pair)
     settings = {"process": "ttbar", "pileup": 200.0}
     document["input"] = {"files": [{"provenance": {"settings": settings}}]}
-    assert sample_words(document) == "tt̄, ⟨μ⟩ = 200, 2 events"
+    assert sample_words(document) == r"$t\bar{t}$, $\langle\mu\rangle$ = 200, 2 events"
+    assert "tt̄, ⟨μ⟩ = 200: 2 events" in summary_html(document)
     with figure_style():
         assert png(overview_figure(document)).startswith(PNG)
+    assert caplog.text == ""  # where mathtext tells of glyphs it lacks
     document["input"] = {}
     assert sample_words(document) == "2 events"
 

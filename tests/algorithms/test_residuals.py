@@ -105,7 +105,9 @@ def test_any_point_of_the_helix_gives_the_same_perigee():
 
 def test_moved_beam_line_is_a_moved_origin():
     position, momentum, charge = random_particles(20, seed=3)
-    moved = perigee_parameters(position + np.array([1.5, -2.0, 0]), momentum, charge, beam=(1.5, -2.0))
+    moved = perigee_parameters(
+        position + np.array([1.5, -2.0, 0]), momentum, charge, beam=(1.5, -2.0)
+    )
     np.testing.assert_allclose(moved, perigee_parameters(position, momentum, charge), atol=1e-9)
 
 

@@ -77,10 +77,10 @@ def match_barcodes(
     ordered = table[order]
     repeated = np.flatnonzero(ordered[1:] == ordered[:-1])
     if len(repeated):
-        rows = sorted((int(order[repeated[0]]), int(order[repeated[0] + 1])))
+        pair = sorted((int(order[repeated[0]]), int(order[repeated[0] + 1])))
         raise EventContentError(
             f"{len(repeated)} particle barcodes are not unique in {where}: "
-            f"{format_barcode(particles, rows[0])} is in rows {rows[0]} and {rows[1]} of the "
+            f"{format_barcode(particles, pair[0])} is in rows {pair[0]} and {pair[1]} of the "
             "event's particles. Were events merged under one number?"
         )
     given = np.zeros(len(wanted), dtype=bool)

@@ -89,7 +89,12 @@ def collect_states(
         frames: learns the surfaces that it does not know.
         withParameters: read the parameter sets and their variances.
     """
-    counts, kind, chi2, path, surfaces, measurement = [], [], [], [], [], []
+    counts: list[int] = []
+    kind: list[int] = []
+    chi2: list[float] = []
+    path: list[float] = []
+    surfaces: list[int] = []
+    measurement: list[int] = []
     index_of = acts.examples.IndexSourceLink.fromSourceLink
     sets: dict[str, tuple[list[float], bytearray]] = {
         name: ([], bytearray()) for name in (STATE_SETS if withParameters else ())

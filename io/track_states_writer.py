@@ -239,7 +239,9 @@ def _layout(name: str) -> TreeLayout:
         floats += [f"{quantity}_{suffix}" for quantity in (*_POSITIONS, *_MOMENTA)]
     states: dict[str, Any] = {**integers, "dim_hit": np.int32, "n_particles": np.int32}
     states |= dict.fromkeys(floats, np.float32) | dict.fromkeys(STATE_SETS, np.bool_)
-    flat = dict.fromkeys(("event_nr", "track_nr", "nStates", "nMeasurements"), np.uint32)
+    flat: dict[str, Any] = dict.fromkeys(
+        ("event_nr", "track_nr", "nStates", "nMeasurements"), np.uint32
+    )
     flat |= dict.fromkeys((f"n{k.capitalize()}" for k in (*STATE_SETS, "unbiased")), np.int32)
     ids = dict.fromkeys((f"particle_ids_{name}" for name in BARCODE), np.uint32)
     return TreeLayout(

@@ -82,9 +82,9 @@ def addFinder(
         tracks = f"{key}_{fitter}_tracks"
         summary = FitSummary()
         with timer.stage(s, f"{finder}:fitting:{fitter}"):
-            if chain.found_tracks is None:
-                _fit_proto_tracks(s, chain, fitter, tracks, settings, summary)
-            else:
+            if chain.proto_tracks is not None:
+                _fit_proto_tracks(s, chain.proto_tracks, fitter, tracks, settings, summary)
+            elif chain.found_tracks is not None:
                 _refit(s, chain.found_tracks, fitter, tracks, settings, summary)
         chain.fits[fitter] = tracks
         chain.summaries[fitter] = summary
@@ -159,7 +159,7 @@ def _add_pipeline(
 
 def _fit_proto_tracks(
     s: Any,
-    chain: FinderChain,
+    proto_tracks: str,
     fitter: str,
     tracks: str,
     settings: ChainSettings,
@@ -170,7 +170,7 @@ def _fit_proto_tracks(
         s,
         settings.trackingGeometry,
         settings.field,
-        inputProtoTracks=chain.proto_tracks,
+        inputProtoTracks=proto_tracks,
         outputTracks=tracks,
         inputSpacePointTable="spacepoint_table",
         summary=summary,

@@ -27,7 +27,7 @@ from trkx.algorithms.matching import match_tracks
 from trkx.algorithms.performance import library_versions
 from trkx.algorithms.performance_algorithm import addPerformance
 from trkx.algorithms.performance_collector import PerformanceCollector
-from trkx.io.errors import ConfigError, InputError
+from trkx.io.errors import ConfigError, InputError, TrkxError
 from trkx.io.event_files import EventFiles
 from trkx.io.input_files import resolve_inputs
 from trkx.io.readers import addEventReader
@@ -247,7 +247,7 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
         job = runReconstruction(config, folder, labels)
         start = time.perf_counter()
         with _progress_bar(job):
-            job.sequencer.run()
+            run_sequencer(job.sequencer)
         result = JobResult(
             config=config,
             events=job.events,
@@ -266,6 +266,23 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
         document = write_results(result, folder, command)
     print_result(result, document)
     return result
+
+
+def run_sequencer(s: Any) -> None:
+    """Run the sequencer; what ACTS itself stops at becomes an error with advice.
+
+    Raises:
+        TrkxError: an element of ACTS gave up. Errors of trkx's own elements pass unchanged.
+    """
+    try:
+        s.run()
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:
+            raise
+        raise TrkxError(
+            f"ACTS stopped the event loop: {error}. Run again with --verbose to see which element "
+            "did, and why."
+        ) from error
 
 
 def _progress_bar(job: Reconstruction) -> Any:

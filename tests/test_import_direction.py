@@ -13,7 +13,7 @@ PACKAGES = ("plugin", "io", "fitting", "algorithms")
 ALLOWED = {
     "plugin": {"numpy", "scipy", "torch", "numba", "tritonclient", "safetensors", "lightning"},
     "io": {"numpy", "uproot", "awkward", "pyarrow", "acts", "boost_histogram", "hist"},
-    "fitting": {"numpy", "acts", "trkx.io.errors"},
+    "fitting": {"numpy", "acts"},
     "algorithms": None,
 }
 # Extras of the package: only where they are used, never when the package is imported.

@@ -125,6 +125,13 @@ def test_the_commands_of_the_readme_exist():
             assert (REPOSITORY / rest[0]).exists(), command
 
 
+def test_the_job_script_of_the_readme_is_the_example():
+    (script,) = re.findall(r"```python\n(.*?)```", _readme(), flags=re.DOTALL)
+    example = (REPOSITORY / "examples" / "sequencer_job.py").read_text()
+    assert script.strip() == example.split('"""', 2)[2].strip()
+    assert len(script.splitlines()) <= 36
+
+
 def test_the_links_of_the_documents_lead_somewhere():
     for document in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):

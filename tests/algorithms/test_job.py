@@ -1,13 +1,16 @@
 """Whole jobs on three tiny events: what they find, what they write, and how they refuse."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import uproot
 
 from trkx.algorithms.cli.main import main
-from trkx.algorithms.job import runJob, runReconstruction
+from trkx.algorithms.job import run_sequencer, runJob, runReconstruction
 from trkx.algorithms.job_config import JobConfig
 from trkx.algorithms.performance import load_performance
 from trkx.io.errors import (
@@ -16,6 +19,7 @@ from trkx.io.errors import (
     InputError,
     InputFileError,
     OutputExistsError,
+    TrkxError,
 )
 from trkx.io.event_files import EventFiles
 from trkx.plugin.errors import DeviceError
@@ -208,3 +212,31 @@ def test_results_that_are_there_are_kept(comparison, tiny_sample):
     with pytest.raises(OutputExistsError, match="--force"):
         runJob(settings(tiny_sample, comparison, out=comparison))
     assert (comparison / "performance.json").read_bytes() == before
+
+
+def test_what_acts_stops_at_comes_with_advice():
+    class Sequencer:
+        def __init__(self, error):
+            self.error = error
+
+        def run(self):
+            raise self.error
+
+    with pytest.raises(TrkxError, match="Failed to process.*--verbose"):
+        run_sequencer(Sequencer(RuntimeError("Failed to process event data")))
+    with pytest.raises(DeviceError, match="lost"):
+        run_sequencer(Sequencer(DeviceError("lost")))
+
+
+def test_an_interrupted_job_leaves_nothing(tiny_sample, tmp_path):
+    command = [sys.executable, "-m", "trkx.algorithms.cli.main", "run", "--finder", "ckf-best"]
+    command += ["--input", *[str(tiny_sample)] * 40, "--out", str(tmp_path / "out"), "--verbose"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "finished event 0" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.endswith("trkx run: interrupted\n")
+    assert list(tmp_path.iterdir()) == []

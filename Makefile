@@ -19,6 +19,11 @@ DEMO_PILEUP ?= 200
 DEMO_SEED ?= 900000
 DEMO_FINDERS ?= gnn,classical,ckf
 
+BENCH ?= .bench
+BENCH_EVENTS ?= 20
+BENCH_SEED ?= 900100
+BENCH_FINDERS ?= gnn,classical,gnn+ckf,ckf-best,ckf-fast
+
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 TORCH_INDEX_OPTION := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -28,11 +33,11 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format pytest root-env clean distclean
+.PHONY: help install demo figures bench test lint format pytest root-env clean distclean
 
 help:
 	@sed -n '2,4p' Makefile | sed 's/^# *//'
-	@echo "also: make lint, make format, make pytest, make root-env, make clean, make distclean"
+	@echo "also: make bench, make figures, make lint, make format, make pytest, make root-env, make clean, make distclean"
 
 install: $(STAMP)
 
@@ -53,6 +58,17 @@ demo: $(STAMP)
 		--pileup $(DEMO_PILEUP) --seed $(DEMO_SEED) --out $(DEMO)/sample
 	$(BIN)/trkx compare --input $(DEMO)/sample --finders $(DEMO_FINDERS) --fitters kf,gx2f \
 		--out $(DEMO)/comparison --force
+
+# The figures of the README, from the demo's results.
+figures: demo
+	$(BIN)/python docs/make_figures.py $(DEMO)/comparison
+
+# Twenty fresh events, all finders: the figures that releases are judged by.
+bench: $(STAMP)
+	@test -e $(BENCH)/sample/spacepoints.root || $(BIN)/trkx simulate --events $(BENCH_EVENTS) \
+		--pileup 200 --seed $(BENCH_SEED) --out $(BENCH)/sample
+	$(BIN)/trkx compare --input $(BENCH)/sample --finders $(BENCH_FINDERS) --fitters kf \
+		--out $(BENCH)/comparison --force
 
 test: lint
 	@$(MAKE) --no-print-directory $(ROOT_STAMP) || echo "no ROOT here: tests/root will be skipped"
@@ -86,4 +102,4 @@ clean:
 	find plugin algorithms io fitting tests examples -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) $(ROOT_VENV) $(DEMO)
+	rm -rf $(VENV) $(ROOT_VENV) $(DEMO) $(BENCH)

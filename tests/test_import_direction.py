@@ -12,7 +12,7 @@ PACKAGES = ("plugin", "io", "fitting", "algorithms")
 # What may be imported at all, beyond the standard library and the package itself.
 ALLOWED = {
     "plugin": {"numpy", "scipy", "torch", "numba", "tritonclient", "safetensors", "lightning"},
-    "io": {"numpy", "uproot", "awkward", "pyarrow", "acts", "boost_histogram", "hist"},
+    "io": {"numpy", "uproot", "awkward", "pyarrow", "acts"},
     "fitting": {"numpy", "acts"},
     "algorithms": None,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from trkx.algorithms.cli.job_options import add_job_options, config_from
+from trkx.algorithms.cli.job_options import add_job_options, bound_library_threads, config_from
 from trkx.algorithms.job_config import FINDERS, FITTERS
 
 DESCRIPTION = f"""\
@@ -49,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the comparison that `args` asks for."""
+    bound_library_threads()
     from trkx.algorithms.job import runJob
 
     runJob(config_from(args, finders="gnn,ckf", fitters="kf"), command="compare")

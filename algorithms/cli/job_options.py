@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from trkx.algorithms.job_config import DEVICES, TARGETS, JobConfig, make_config
@@ -73,6 +74,16 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         default=silent,
         help="do not write report.html",
     )
+
+
+def bound_library_threads() -> None:
+    """Let numeric libraries use one thread each, unless the user has said otherwise.
+
+    The events in flight use the cores already, and times are to be those of one core. Must be
+    called before the libraries are loaded.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def config_from(args: argparse.Namespace, **defaults: object) -> JobConfig:

@@ -53,10 +53,13 @@ class Group(NamedTuple):
 def table_groups(document: Mapping[str, Any], finders: Sequence[str]) -> list[Group]:
     """All figures as text, for the terminal and for the report."""
     figures = [document["finders"][name] for name in finders]
-    groups = [
-        Group(f"pT > {words['min_pt']:g} GeV", _filled(_target_rows(target), figures))
-        for target, words in document["targets"].items()
-    ]
+    aimed_at = document.get("settings", {}).get("target")
+    groups = []
+    for target, words in document["targets"].items():
+        # Half of the particles are out of reach of a finder that aims higher.
+        note = "" if aimed_at in (None, target) else f" (the finders aimed at {aimed_at})"
+        title = f"pT > {words['min_pt']:g} GeV{note}"
+        groups.append(Group(title, _filled(_target_rows(target), figures)))
     for fitter in dict.fromkeys(fitter for figure in figures for fitter in figure["fits"]):
         groups.append(Group(f"fit: {fitter}", _filled(_fit_rows(fitter), figures)))
     clocks = {f["seconds_per_event"]["clock"] for f in figures if f["seconds_per_event"]}

@@ -80,6 +80,12 @@ def triplet_curvature(hit, i, j, k):
 
 
 @njit(inline="always", **JIT)
+def polar_angle(hit, i, j):
+    """Angle of the doublet (i, j) to the beam line in r-z."""
+    return np.arctan2(hit[j, R] - hit[i, R], hit[j, Z] - hit[i, Z])
+
+
+@njit(inline="always", **JIT)
 def module_slopes(hit, i, dx, dy, dz):
     """|slope| along local 0 and 1 of the direction (dx, dy, dz) in the module of hit i."""
     w = abs(dx * hit[i, W] + dy * hit[i, W + 1] + dz * hit[i, W + 2])
@@ -115,11 +121,29 @@ def doublet_table(hit, sign, source, target):
 
 @njit(**JIT)
 def triplet_table(hit, sign, barrel, layer, i, j, k):
-    """(T, 4) float32: transverse residual, residual along, kappa, curvature."""
-    out = np.empty((len(i), 4), np.float32)
+    """(T, 5) float32: transverse residual, residual along, kappa, curvature, kink in r-z."""
+    out = np.empty((len(i), 5), np.float32)
     for t in range(len(i)):
         out[t, 0], out[t, 1], out[t, 2] = triplet_geometry(
             hit, i[t], j[t], k[t], sign[i[t]], barrel[layer[j[t]]]
         )
         out[t, 3] = triplet_curvature(hit, i[t], j[t], k[t])
+        out[t, 4] = polar_angle(hit, j[t], k[t]) - polar_angle(hit, i[t], j[t])
+    return out
+
+
+@njit(**JIT)
+def track_curvatures(hit, i, j, k):
+    """(T,) float32 curvature (1/mm) of the first, middle and last hits of tracks.
+
+    The smaller one of two estimates: of the circle through the three hits, and of the circle
+    through the beam line and the outer two, which is the better one for primary particles.
+    """
+    out = np.empty(len(i), np.float32)
+    for t in range(len(i)):
+        a, b = i[t], k[t]
+        dcx, dcy = hit[b, CX] - hit[a, CX], hit[b, CY] - hit[a, CY]
+        length = np.sqrt(max(dcx * dcx + dcy * dcy, np.float32(1e-12)))
+        from_beam = np.float32(2) * abs(hit[a, CX] * dcy - hit[a, CY] * dcx) / length
+        out[t] = min(from_beam, abs(triplet_curvature(hit, a, j[t], b)))
     return out

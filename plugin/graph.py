@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trkx.plugin.hit_table import HitTable
+if TYPE_CHECKING:
+    from trkx.plugin.hit_table import HitTable
 
 
 @dataclass(frozen=True)

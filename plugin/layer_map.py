@@ -44,16 +44,15 @@ class LayerMap:
     pair_start: np.ndarray  # (L+1,) int32, first pair of each inner layer
     edges: np.ndarray  # (P, N_BINS+1) float32, bin edges of the inner hit's position, mm
     windows: np.ndarray  # (P, N_BINS, 6) float32, columns above
-    triplets: np.ndarray  # (P, L, 5) float32: centre and half width in r-phi and along, mm, and
-    #   largest curvature, 1/mm; negative half width: the pair is not continued to that layer
+    triplets: np.ndarray  # (P, L, 6) float32: centre and half width in r-phi and along, mm, largest
+    #   curvature, 1/mm, and largest kink in r-z, rad; negative half width: the pair is not
+    #   continued to that layer
     slopes: np.ndarray  # (L, 2, N_SIZES, 2) float32, |slope| range of each cluster size, by axis
-    shape: (
-        np.ndarray
-    )  # (L, 2, 3) float32, cluster size = a + b |slope| with spread sigma: a, b, sigma
-    overlaps: (
-        np.ndarray
-    )  # (L, 3, 2) float32, mm: how far the residuals of two hits of one particle in
-    #   one layer differ, in r-phi and along, as middle, inner and outer hit; 0: no overlaps
+    shape: np.ndarray  # (L, 2, 3) float32: a, b, sigma of cluster size = a + b |slope| ± sigma
+    overlaps: np.ndarray  # (L, 3, 3) float32, mm: how far the residuals of two hits of one particle
+    #   in one layer differ, in r-phi and along, as middle, inner and outer hit, and how far apart
+    #   they are; 0: no overlaps
+    curvature_max: np.ndarray  # () float32, 1/mm; tracks that bend more are below the threshold
     meta: dict[str, Any]  # provenance: training seeds, settings, versions, target
 
     def save(self, path: Path | str) -> str:
@@ -61,7 +60,7 @@ class LayerMap:
         arrays = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray | np.generic):
                 arrays[f.name] = value
         for f in fields(Layers):
             arrays[f"layers.{f.name}"] = getattr(self.layers, f.name)

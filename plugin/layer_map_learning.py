@@ -26,6 +26,7 @@ class LayerMapConfig:
     doublet_quantile: float = 0.999  # share of true doublets inside each doublet window
     triplet_quantile: float = 0.998  # share of true triplets inside each triplet window
     overlap_quantile: float = 0.98  # share of true overlaps inside each of their windows
+    curvature_quantile: float = 0.997  # share of tracks that bend less than the limit
     slope_quantile: float = 0.9995  # share of true hits inside each cluster-shape window
     margin: float = 1.1  # windows are widened by this factor about their centre
     hits_per_bin: int = 200  # true doublets that make one bin of the inner position
@@ -41,9 +42,10 @@ def _window(values: np.ndarray, quantile: float, margin: float) -> tuple[float, 
 @dataclass(frozen=True)
 class _Sample:
     doublets: np.ndarray  # (E, 11): layers a, b; position along a, b; dphi; table columns
-    triplets: np.ndarray  # (T, 7): layers a, b, c; transverse, along, kappa, curvature
+    triplets: np.ndarray  # (T, 8): layers a, b, c; columns of `triplet_table`
     shapes: np.ndarray  # (2 E, 5): layer; sizes 0, 1; slopes 0, 1
-    overlaps: np.ndarray  # (K, 4): layer; mode; differences of residuals
+    overlaps: np.ndarray  # (K, 5): layer; mode; differences of residuals; distance
+    curvature: np.ndarray  # (tracks,): curvature, 1/mm
 
 
 def _sample(event: LabelledEvent, layers: Layers, pt_min: float) -> _Sample:
@@ -88,7 +90,11 @@ def _sample(event: LabelledEvent, layers: Layers, pt_min: float) -> _Sample:
     )
     outward = np.hypot(t.hit[b, g.R], t.hit[b, g.Z]) > np.hypot(t.hit[a, g.R], t.hit[a, g.Z])
     return _Sample(
-        doublet_rows[outward], triplet_rows, shape_rows, _overlap_sample(t, layers, c, inverse)
+        doublet_rows[outward],
+        triplet_rows,
+        shape_rows,
+        _overlap_sample(t, layers, c, inverse),
+        _track_curvature(t, c, inverse),
     )
 
 
@@ -141,7 +147,7 @@ def _shape_lines(shapes: np.ndarray, layers: Layers) -> np.ndarray:
 
 
 def _overlap_sample(t: HitTable, layers: Layers, c: Crossings, node: np.ndarray) -> np.ndarray:
-    """(K, 4): layer, mode, differences of the residuals of two hits in one crossing."""
+    """(K, 5): layer, mode, differences of residuals, distance of two hits in one crossing."""
     key = c.particle * 4096 + c.crossing
     first = np.ones(len(key), bool)
     first[1:] = key[1:] != key[:-1]
@@ -162,13 +168,21 @@ def _overlap_sample(t: HitTable, layers: Layers, c: Crossings, node: np.ndarray)
             i, j, k = ((a, x, b), (x, a, b), (a, b, x))[mode]
             values.append(g.triplet_table(t.hit, t.sign, layers.barrel, t.layer, i, j, k))
         d = np.abs(values[1] - values[0])
-        rows.append(np.column_stack([t.layer[m], np.full(len(m), mode), d[:, 0], d[:, 1]]))
+        apart = np.linalg.norm(t.hit[m, : g.Z + 1] - t.hit[h, : g.Z + 1], axis=1)
+        rows.append(np.column_stack([t.layer[m], np.full(len(m), mode), d[:, :2], apart]))
     return np.concatenate(rows)
+
+
+def _track_curvature(t: HitTable, c: Crossings, node: np.ndarray) -> np.ndarray:
+    """(tracks,): curvature by the first, middle and last hit of each particle, 1/mm."""
+    _, first, count = np.unique(c.particle, return_index=True, return_counts=True)
+    i, j, k = (node[c.hit[h]] for h in (first, first + count // 2, first + count - 1))
+    return g.track_curvatures(t.hit, i, j, k)
 
 
 def _overlap_windows(rows: np.ndarray, layers: Layers, config: LayerMapConfig) -> np.ndarray:
     """Largest differences that a true pair of hits has; 0 where too few pairs are seen."""
-    out = np.zeros((len(layers), 3, 2), np.float32)
+    out = np.zeros((len(layers), 3, 3), np.float32)
     fold = np.minimum(np.arange(len(layers)), layers.mirror)
     for number in range(len(layers)):
         for mode in range(3):
@@ -176,7 +190,7 @@ def _overlap_windows(rows: np.ndarray, layers: Layers, config: LayerMapConfig) -
             if len(part) >= 30:
                 # The search compares a sum of squares with 1.
                 q = np.quantile(part[:, 2:], config.overlap_quantile, axis=0)
-                out[number, mode] = q * np.sqrt(2.0)
+                out[number, mode] = q * np.array([np.sqrt(2.0), np.sqrt(2.0), config.margin])
     return out
 
 
@@ -200,6 +214,7 @@ def learn_layer_map(
     triplets = np.concatenate([s.triplets for s in samples])
     shapes = np.concatenate([s.shapes for s in samples])
     overlaps = np.concatenate([s.overlaps for s in samples])
+    curvature = np.concatenate([s.curvature for s in samples])
     n = len(layers)
     key = (doublets[:, 0] * n + doublets[:, 1]).astype(int)
     pairs, count = np.unique(key, return_counts=True)
@@ -221,7 +236,7 @@ def learn_layer_map(
             windows[p, k, 4:6] = _window(part[:, 3], 1.0, m)
     pair_of = np.full((n, n), -1)
     pair_of[pairs // n, pairs % n] = np.arange(len(pairs))
-    triplet_windows = np.full((len(pairs), n, 5), -1.0, np.float32)
+    triplet_windows = np.full((len(pairs), n, 6), -1.0, np.float32)
     a, b, c = triplets[:, 0].astype(int), triplets[:, 1].astype(int), triplets[:, 2].astype(int)
     triplet_key = np.where(pair_of[a, b] >= 0, pair_of[a, b] * n + c, -1)
     order = np.argsort(triplet_key, kind="stable")
@@ -230,7 +245,7 @@ def learn_layer_map(
         if index < 0 or len(rows) < config.triplet_count:
             continue
         target = triplet_windows[index // n, index % n]
-        target[4] = np.quantile(np.abs(rows[:, 6]), config.triplet_quantile) * m
+        target[4:6] = np.quantile(np.abs(rows[:, 6:8]), config.triplet_quantile, axis=0) * m
         for column in (0, 1):
             low, high = _window(rows[:, 3 + column], config.triplet_quantile, m)
             target[2 * column], target[2 * column + 1] = 0.5 * (low + high), 0.5 * (high - low)
@@ -246,5 +261,6 @@ def learn_layer_map(
         slopes=_slope_windows(shapes, layers, config),
         shape=_shape_lines(shapes, layers),
         overlaps=_overlap_windows(overlaps, layers, config),
+        curvature_max=np.array(np.quantile(curvature, config.curvature_quantile), np.float32),
         meta=dict(meta or {}),
     )

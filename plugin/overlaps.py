@@ -13,7 +13,6 @@ from numba import njit
 from trkx.plugin.geometry_kernels import JIT, PHI, R, X, Y, Z, triplet_geometry
 from trkx.plugin.hit_table import N_ALONG, N_PHI
 
-REACH = np.float32(25.0)  # mm, largest distance of two hits of one particle in one layer
 MAX_PER_HIT = 3  # hits that join one hit of the chain
 _TWO_PI = np.float32(2 * np.pi)
 
@@ -39,14 +38,15 @@ def nearest_overlap(hit, layer, module, cell_start, barrel, along, windows, used
     w_t, w_a = windows[own, mode, 0], windows[own, mode, 1]
     if w_t <= 0:
         return -1
+    reach = windows[own, mode, 2]
     middle = m if mode == 0 else (first if mode == 1 else second)
     along_z = barrel[layer[middle]]
     t0, a0, _ = _residuals(hit, first, second, mode, m, s, along_z)
     scale = np.float32(N_ALONG) / (along[own, 1] - along[own, 0])
     v = hit[m, Z] if barrel[own] else hit[m, R]
-    a_lo = max(int((v - REACH - along[own, 0]) * scale), 0)
-    a_hi = min(int((v + REACH - along[own, 0]) * scale), N_ALONG - 1)
-    width = REACH / hit[m, R]
+    a_lo = max(int((v - reach - along[own, 0]) * scale), 0)
+    a_hi = min(int((v + reach - along[own, 0]) * scale), N_ALONG - 1)
+    width = reach / hit[m, R]
     b_lo = int(np.floor((hit[m, PHI] - width + np.float32(np.pi)) * (N_PHI / _TWO_PI)))
     b_hi = int(np.floor((hit[m, PHI] + width + np.float32(np.pi)) * (N_PHI / _TWO_PI)))
     b_hi = min(b_hi, b_lo + N_PHI - 1)
@@ -60,7 +60,7 @@ def nearest_overlap(hit, layer, module, cell_start, barrel, along, windows, used
                 dx = hit[h, X] - hit[m, X]
                 dy = hit[h, Y] - hit[m, Y]
                 dz = hit[h, Z] - hit[m, Z]
-                if dx * dx + dy * dy + dz * dz > REACH * REACH:
+                if dx * dx + dy * dy + dz * dz > reach * reach:
                     continue
                 t1, a1, _ = _residuals(hit, first, second, mode, h, s, along_z)
                 dt, da = (t1 - t0) / w_t, (a1 - a0) / w_a

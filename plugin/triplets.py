@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from trkx.plugin.geometry_kernels import JIT, triplet_curvature, triplet_geometry
+from trkx.plugin.geometry_kernels import JIT, polar_angle, triplet_curvature, triplet_geometry
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap
 
@@ -30,6 +30,9 @@ def group_by(values, n):
 @njit(**JIT)
 def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, windows, barrel,
           mirror, capacity):  # fmt: skip
+    theta = np.empty(len(source), np.float32)
+    for e in range(len(source)):
+        theta[e] = polar_angle(hit, source[e], target[e])
     first = np.empty(capacity, np.int32)
     second = np.empty(capacity, np.int32)
     value = np.empty((capacity, 4), np.float32)
@@ -47,7 +50,8 @@ def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, w
                 k = target[e2]
                 c = layer[k] if s > 0 else mirror[layer[k]]
                 w = windows[p, c]
-                if w[1] < 0:
+                # The kink is precomputed and rejects most pairs; it comes first.
+                if w[1] < 0 or abs(theta[e2] - theta[e1]) > w[5]:
                     continue
                 curvature = triplet_curvature(hit, i, j, k) / w[4]
                 if abs(curvature) > 1:

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from trkx.plugin.candidates import TrackCandidates
-from trkx.plugin.geometry_kernels import JIT
+from trkx.plugin.geometry_kernels import JIT, track_curvatures
 from trkx.plugin.graph import Graph
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.overlaps import attach_overlaps
@@ -20,7 +20,8 @@ from trkx.plugin.overlaps import attach_overlaps
 
 @njit(**JIT)
 def _extract(source, target, weight, offset, first, link, min_hits, min_total, n_passes,
-             with_overlaps, hit, layer, module, sign, cell_start, barrel, along, windows):  # fmt: skip
+             with_overlaps, hit, layer, module, sign, cell_start, barrel, along,
+             windows):  # fmt: skip
     """Greedy extraction of the best chains; hits of accepted chains are taken out.
 
     Edges are in topological order; `offset` groups triplets by their second edge. Every pass
@@ -150,12 +151,25 @@ class ViterbiTrackBuilder:
         )  # fmt: skip
         track = np.repeat(np.arange(len(score)), np.diff(starts))
         r, z = graph.node_features[hits, 0], graph.node_features[hits, 2]
+        hits = hits[np.lexsort((r * r + z * z, track))]
+        stiff = self._stiff(graph, starts, hits)
+        n_hits = np.diff(starts)[stiff]
         return TrackCandidates(
             n_space_points=graph.n_space_points,
-            offsets=starts.astype(np.int64),
-            hits=graph.space_point[hits[np.lexsort((r * r + z * z, track))]],
-            scores=score,
+            offsets=np.concatenate([[0], np.cumsum(n_hits)]).astype(np.int64),
+            hits=graph.space_point[hits[stiff[track]]],
+            scores=score[stiff],
         )
+
+    def _stiff(self, graph: Graph, starts: np.ndarray, hits: np.ndarray) -> np.ndarray:
+        """(T,) bool: tracks that bend no more than those above the pT threshold.
+
+        Softer tracks are built all the same, so that their hits do not make fakes.
+        """
+        if self.layer_map is None or graph.table is None:
+            return np.ones(len(starts) - 1, bool)
+        i, j, k = hits[starts[:-1]], hits[(starts[:-1] + starts[1:]) // 2], hits[starts[1:] - 1]
+        return track_curvatures(graph.table.hit, i, j, k) <= self.layer_map.curvature_max
 
     def _weights(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
         """Gains of the edges and triplets, float32."""

@@ -134,16 +134,19 @@ def triplet_table(hit, sign, barrel, layer, i, j, k):
 
 @njit(**JIT)
 def track_curvatures(hit, i, j, k):
-    """(T,) float32 curvature (1/mm) of the first, middle and last hits of tracks.
+    """(T, 2) float32: curvature (1/mm) of first, middle and last hits of tracks, lever arm (mm).
 
     The smaller one of two estimates: of the circle through the three hits, and of the circle
-    through the beam line and the outer two, which is the better one for primary particles.
+    through the beam line and the outer two, which is the better one for primary particles. The
+    lever arm is the distance of the first and last hit in r-phi.
     """
-    out = np.empty(len(i), np.float32)
+    out = np.empty((len(i), 2), np.float32)
     for t in range(len(i)):
         a, b = i[t], k[t]
         dcx, dcy = hit[b, CX] - hit[a, CX], hit[b, CY] - hit[a, CY]
         length = np.sqrt(max(dcx * dcx + dcy * dcy, np.float32(1e-12)))
         from_beam = np.float32(2) * abs(hit[a, CX] * dcy - hit[a, CY] * dcx) / length
-        out[t] = min(from_beam, abs(triplet_curvature(hit, a, j[t], b)))
+        out[t, 0] = min(from_beam, abs(triplet_curvature(hit, a, j[t], b)))
+        dx, dy = hit[b, X] - hit[a, X], hit[b, Y] - hit[a, Y]
+        out[t, 1] = np.sqrt(dx * dx + dy * dy)
     return out

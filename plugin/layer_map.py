@@ -29,6 +29,13 @@ N_SIZES = 32  # cluster extents, in channels; larger ones share the last entry
 # Columns of `LayerMap.windows`.
 Z0_LOW, Z0_HIGH, PHI_MAX, KAPPA_MAX, ALONG_LOW, ALONG_HIGH = range(6)
 
+N_LEVERS = 6  # bins of a track's lever arm
+
+
+def lever_bin(lever: np.ndarray) -> np.ndarray:
+    """Bin of a lever arm in mm: below 32, 64, 128, 256, 512 mm, and above."""
+    return np.clip(np.log2(np.maximum(lever, 1.0) / 16.0), 0, N_LEVERS - 1).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class LayerMap:
@@ -52,7 +59,8 @@ class LayerMap:
     overlaps: np.ndarray  # (L, 3, 3) float32, mm: how far the residuals of two hits of one particle
     #   in one layer differ, in r-phi and along, as middle, inner and outer hit, and how far apart
     #   they are; 0: no overlaps
-    curvature_max: np.ndarray  # () float32, 1/mm; tracks that bend more are below the threshold
+    curvature_max: np.ndarray  # (N_LEVERS,) float32, 1/mm; tracks that bend more are below the
+    #   threshold, by lever arm, see `lever_bin`
     meta: dict[str, Any]  # provenance: training seeds, settings, versions, target
 
     def save(self, path: Path | str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from trkx.plugin import geometry_kernels as g
 from trkx.plugin.hit_table import ANYTHING, HitTable, make_hit_table
-from trkx.plugin.layer_map import N_BINS, N_SIZES, LayerMap
+from trkx.plugin.layer_map import N_BINS, N_LEVERS, N_SIZES, LayerMap, lever_bin
 from trkx.plugin.layers import Layers
 from trkx.plugin.space_points import LabelledEvent
 from trkx.plugin.truth_edges import Crossings, crossings, true_doublets, true_triplets
@@ -26,7 +26,7 @@ class LayerMapConfig:
     doublet_quantile: float = 0.999  # share of true doublets inside each doublet window
     triplet_quantile: float = 0.998  # share of true triplets inside each triplet window
     overlap_quantile: float = 0.98  # share of true overlaps inside each of their windows
-    curvature_quantile: float = 0.997  # share of tracks that bend less than the limit
+    curvature_quantile: float = 0.993  # share of tracks that bend less than the limit
     slope_quantile: float = 0.9995  # share of true hits inside each cluster-shape window
     margin: float = 1.1  # windows are widened by this factor about their centre
     hits_per_bin: int = 200  # true doublets that make one bin of the inner position
@@ -45,7 +45,7 @@ class _Sample:
     triplets: np.ndarray  # (T, 8): layers a, b, c; columns of `triplet_table`
     shapes: np.ndarray  # (2 E, 5): layer; sizes 0, 1; slopes 0, 1
     overlaps: np.ndarray  # (K, 5): layer; mode; differences of residuals; distance
-    curvature: np.ndarray  # (tracks,): curvature, 1/mm
+    curvature: np.ndarray  # (tracks, 2): curvature, 1/mm; lever arm, mm
 
 
 def _sample(event: LabelledEvent, layers: Layers, pt_min: float) -> _Sample:
@@ -174,10 +174,21 @@ def _overlap_sample(t: HitTable, layers: Layers, c: Crossings, node: np.ndarray)
 
 
 def _track_curvature(t: HitTable, c: Crossings, node: np.ndarray) -> np.ndarray:
-    """(tracks,): curvature by the first, middle and last hit of each particle, 1/mm."""
+    """(tracks, 2): curvature by first, middle and last hit of each particle, and lever arm."""
     _, first, count = np.unique(c.particle, return_index=True, return_counts=True)
     i, j, k = (node[c.hit[h]] for h in (first, first + count // 2, first + count - 1))
     return g.track_curvatures(t.hit, i, j, k)
+
+
+def _curvature_limits(rows: np.ndarray, config: LayerMapConfig) -> np.ndarray:
+    """Largest curvature of wanted tracks, by lever arm: short ones measure it poorly."""
+    out = np.full(N_LEVERS, np.quantile(rows[:, 0], config.curvature_quantile), np.float32)
+    lever = lever_bin(rows[:, 1])
+    for number in range(N_LEVERS):
+        part = rows[lever == number, 0]
+        if len(part) >= 500:
+            out[number] = np.quantile(part, config.curvature_quantile)
+    return out
 
 
 def _overlap_windows(rows: np.ndarray, layers: Layers, config: LayerMapConfig) -> np.ndarray:
@@ -261,6 +272,6 @@ def learn_layer_map(
         slopes=_slope_windows(shapes, layers, config),
         shape=_shape_lines(shapes, layers),
         overlaps=_overlap_windows(overlaps, layers, config),
-        curvature_max=np.array(np.quantile(curvature, config.curvature_quantile), np.float32),
+        curvature_max=_curvature_limits(curvature, config),
         meta=dict(meta or {}),
     )

@@ -25,12 +25,12 @@ from trkx.plugin.stages import GraphConstructor
 class TrainingConfig:
     """Optimisation of the network."""
 
-    epochs: int = 30  # passes over the training graphs
+    epochs: int = 10  # passes over the training graphs
     learning_rate: float = 3e-3  # peak of a one-cycle schedule
     weight_decay: float = 1e-4
     clip: float = 1.0  # largest gradient norm
     width: int = 32
-    steps: int = 5
+    steps: int = 4
     pt_min: float = 0.9  # GeV; softer particles weigh less
     seed: int = 1
 

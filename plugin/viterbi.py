@@ -14,7 +14,7 @@ from numba import njit
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.geometry_kernels import JIT, track_curvatures
 from trkx.plugin.graph import Graph
-from trkx.plugin.layer_map import LayerMap
+from trkx.plugin.layer_map import LayerMap, lever_bin
 from trkx.plugin.overlaps import attach_overlaps
 
 
@@ -114,7 +114,7 @@ class ViterbiConfig:
     """Weights of the chain and the shortest track."""
 
     min_layers: int = 4  # hits of the shortest chain, one per layer
-    min_hits: int = 6  # hits of the shortest track, with those of overlapping modules
+    min_hits: int = 5  # hits of the shortest track, with those of overlapping modules
     passes: int = 4  # sweeps over the hits that earlier sweeps left
     edge_offset: float = 1.0  # added to the edge logits; larger: longer tracks
     triplet_offset: float = 0.0  # added to the triplet logits
@@ -169,7 +169,8 @@ class ViterbiTrackBuilder:
         if self.layer_map is None or graph.table is None:
             return np.ones(len(starts) - 1, bool)
         i, j, k = hits[starts[:-1]], hits[(starts[:-1] + starts[1:]) // 2], hits[starts[1:] - 1]
-        return track_curvatures(graph.table.hit, i, j, k) <= self.layer_map.curvature_max
+        curvature, lever = track_curvatures(graph.table.hit, i, j, k).T
+        return curvature <= self.layer_map.curvature_max[lever_bin(lever)]
 
     def _weights(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
         """Gains of the edges and triplets, float32."""

@@ -45,9 +45,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--map-events", type=int, default=40, help="events the map learns from (default 40)"
     )
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the events")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the events")
     parser.add_argument("--width", type=int, default=32, help="channels of the network")
-    parser.add_argument("--steps", type=int, default=5, help="message-passing steps")
+    parser.add_argument("--steps", type=int, default=4, help="message-passing steps")
     parser.add_argument("--pileup", type=float, default=200, help="of the simulated events")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")

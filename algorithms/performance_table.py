@@ -153,15 +153,19 @@ def _time_rows() -> list[Row]:
 
 
 def _footer(document: Mapping[str, Any]) -> Iterator[str]:
+    aimed_at = document.get("settings", {}).get("target")
+    yield ""
     for comparison in document["comparisons"]:
         for target, values in comparison["targets"].items():
-            yield ""
+            if aimed_at not in (None, target):
+                continue
             yield (
                 f"{comparison['first']} - {comparison['second']} on the same particles, {target}: "
                 f"{100 * values['difference']:+.3f} ± {100 * values['error']:.3f} points of "
                 "efficiency"
             )
-    yield ""
+    if document["comparisons"]:
+        yield ""
     yield from _wrap(f"Matching: {document['definitions']['matching']}.")
     for target, words in document["targets"].items():
         yield from _wrap(f"{target}: {words['cuts']}.")

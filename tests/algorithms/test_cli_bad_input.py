@@ -5,6 +5,7 @@ import pytest
 import uproot
 
 from trkx.algorithms.cli.main import main
+from trkx.algorithms.job_config import finder_key
 
 
 @pytest.fixture
@@ -128,7 +129,8 @@ def test_output_that_is_a_file(refused, tmp_path):
     assert "is a file" in refused(out=tmp_path / "file")
 
 
-def test_an_event_without_hits_is_no_error(tiny_sample, broken_sample, tmp_path, capsys):
+@pytest.mark.parametrize("finder", ["ckf-fast", "gnn", "classical", "gnn+ckf"])
+def test_an_event_without_hits_is_no_error(finder, broken_sample, tmp_path, capsys):
     """Event 1 loses all its space points and measurements, and the job goes on."""
     folder = broken_sample(lambda path: None)
     for name, number in (("spacepoints", "event_id"), ("measurements", "event_nr")):
@@ -139,9 +141,9 @@ def test_an_event_without_hits_is_no_error(tiny_sample, broken_sample, tmp_path,
         with uproot.recreate(path) as file:
             file[name] = {field: kept[field] for field in kept.fields}
     out = tmp_path / "out"
-    arguments = ["run", "--finder", "ckf-fast", "--fitter", "kf", "--input", str(folder)]
+    arguments = ["run", "--finder", finder, "--fitter", "kf", "--input", str(folder)]
     assert main([*arguments, "--out", str(out), "--no-report"]) == 0, capsys.readouterr().err
-    with uproot.open(out / "tracksummary_ckf_fast_kf.root") as file:
+    with uproot.open(out / f"tracksummary_{finder_key(finder)}_kf.root") as file:
         counts = [len(event) for event in file["tracksummary"]["nMeasurements"].array()]
     assert counts[1] == 0
     assert counts[0] > 20

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from trkx.plugin.errors import StageError, need
 from trkx.plugin.pipeline import Pipeline
+from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.weights import find_model
+
+if TYPE_CHECKING:
+    from trkx.plugin.layer_map import LayerMap
 
 FINDERS = ("gnn", "classical")
 
@@ -47,9 +54,27 @@ def load_pipeline(
         if threads is not None:
             torch.set_num_threads(threads)
     layer_map = model.layer_map()
-    return Pipeline(
+    pipeline = Pipeline(
         graph_constructor=LayerMapGraph(layer_map),
         edge_classifiers=classifiers,
         track_builder=ViterbiTrackBuilder(layer_map=layer_map),
         meta={"finder": finder, "target": target, **model.card},
+    )
+    # Kernels are compiled at their first call, or read from the cache: not in the first event.
+    pipeline(_two_hits(layer_map))
+    return pipeline
+
+
+def _two_hits(layer_map: LayerMap) -> SpacePoints:
+    """The smallest event that goes through all stages: two hits of one module."""
+    layers = layer_map.layers
+    volume, layer = int(layers.volume[0]), int(layers.layer[0])
+    where = np.array([100.0, 101.0], np.float32)
+    return SpacePoints(
+        x=where,
+        y=where,
+        z=where,
+        geometry_id=np.full(2, (volume << 56) | (layer << 36), np.uint64),
+        size0=np.ones(2, np.float32),
+        size1=np.ones(2, np.float32),
     )

@@ -48,11 +48,10 @@ class NetworkClassifier:
         """The graph with the logits of its edges and triplets."""
         import torch
 
-        if graph.n_edges == 0:
-            return graph.with_scores(np.zeros(0, np.float32), np.zeros(0, np.float32))
-
         if self._fused is not None:
             return graph.with_scores(*self._fused(graph))
+        if graph.n_edges == 0:
+            return graph.with_scores(np.zeros(0, np.float32), np.zeros(0, np.float32))
 
         def tensor(array: np.ndarray):
             return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)

@@ -139,8 +139,6 @@ class ViterbiTrackBuilder:
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph; hits are ordered outward."""
         c = self.config
-        if graph.n_edges == 0:
-            return TrackCandidates.empty(graph.n_space_points)
         weight, link = self._weights(graph)
         first, second = graph.triplet_index
         offset = np.searchsorted(second, np.arange(graph.n_edges + 1)).astype(np.int64)

@@ -116,7 +116,9 @@ class Model:
             from safetensors.torch import save_file
 
             state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-            save_file(state, folder / "network.safetensors")
+            path = folder / "network.safetensors"
+            save_file(state, path)
+            path.chmod(0o644)  # safetensors writes for the owner only
             files.append("network.safetensors")
             card["network"] = network.config.to_dict()
         card["sha256"] = {name: sha256(folder / name) for name in files}

@@ -75,7 +75,7 @@ class LayerMap:
         header = {"format": FORMAT, "version": VERSION, "meta": self.meta}
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         Path(path).write_bytes(buffer.getvalue())
         return hashlib.sha256(buffer.getvalue()).hexdigest()
 

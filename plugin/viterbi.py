@@ -19,7 +19,7 @@ from trkx.plugin.overlaps import attach_overlaps
 
 
 @njit(**JIT)
-def _extract(source, target, weight, offset, first, link, min_hits, min_total, n_passes,
+def _extract(source, target, weight, offset, first, link, gap_cost, min_hits, min_total, n_passes,
              with_overlaps, hit, layer, module, sign, cell_start, barrel, along,
              windows):  # fmt: skip
     """Greedy extraction of the best chains; hits of accepted chains are taken out.
@@ -33,16 +33,18 @@ def _extract(source, target, weight, offset, first, link, min_hits, min_total, n
     extra = np.empty(256, np.int32)
     best = np.empty(n, np.float32)
     back = np.empty(n, np.int32)
-    back_triplet = np.empty(n, np.int32)
+    node_best = np.empty(n_nodes, np.float32)
+    node_edge = np.empty(n_nodes, np.int32)
     length = np.empty(n, np.int32)
     hits = np.empty(n_nodes, np.int32)
     hit_score = np.empty(n_nodes, np.float32)
     starts = np.zeros(n_nodes + 1, np.int32)
     n_tracks, n_hits = 0, 0
     for _ in range(n_passes):
+        node_best[:] = 0
+        node_edge[:] = -1
         for e in range(n):
             back[e] = -1
-            back_triplet[e] = -1
             length[e] = 2
             if used[source[e]] or used[target[e]]:
                 best[e] = np.float32(-1e9)
@@ -56,8 +58,16 @@ def _extract(source, target, weight, offset, first, link, min_hits, min_total, n
                 if value > best[e]:
                     best[e] = value
                     back[e] = a
-                    back_triplet[e] = t
                     length[e] = length[a] + 1
+            # Two good edges that share a hit may join without a triplet, at a price.
+            a = node_edge[source[e]]
+            if a >= 0 and node_best[source[e]] + weight[e] - gap_cost > best[e]:
+                best[e] = node_best[source[e]] + weight[e] - gap_cost
+                back[e] = a
+                length[e] = length[a] + 1
+            if best[e] > node_best[target[e]]:
+                node_best[target[e]] = best[e]
+                node_edge[target[e]] = e
         order = np.argsort(-best)
         found = 0
         for q in range(n):
@@ -119,6 +129,8 @@ class ViterbiConfig:
     edge_offset: float = 1.0  # added to the edge logits; larger: longer tracks
     triplet_offset: float = 0.0  # added to the triplet logits
     logit_max: float = 5.0  # logits are limited to ± this
+    gap_cost: float = 7.0  # price of joining two edges without a triplet, in logits
+    classical_gap: float = 3.0  # classical: the same, in gains of edges
     chi2_weight: float = 0.35  # classical: weight of a triplet's squared residuals
     classical_edge: float = 1.0  # classical: gain of an edge
 
@@ -140,11 +152,13 @@ class ViterbiTrackBuilder:
         """Build the tracks of one graph; hits are ordered outward."""
         c = self.config
         weight, link = self._weights(graph)
+        gap_cost = c.classical_gap if graph.edge_scores is None else c.gap_cost
         first, second = graph.triplet_index
         offset = np.searchsorted(second, np.arange(graph.n_edges + 1)).astype(np.int64)
         starts, hits, score = _extract(
             graph.edge_index[0], graph.edge_index[1], weight, offset,
-            np.ascontiguousarray(first), link, c.min_layers, c.min_hits, c.passes,
+            np.ascontiguousarray(first), link, np.float32(gap_cost), c.min_layers, c.min_hits,
+            c.passes,
             *self._search(graph),
         )  # fmt: skip
         track = np.repeat(np.arange(len(score)), np.diff(starts))

@@ -99,6 +99,12 @@ class Model:
             ) from error
         return network
 
+    def update_card(self, **about: Any) -> Model:
+        """Write more facts into the card; the files stay as they are."""
+        text = json.dumps({**self.card, **about}, indent=2, sort_keys=True)
+        (self.folder / "card.json").write_text(text + "\n")
+        return Model.open(self.folder)
+
     @staticmethod
     def write(
         folder: Path | str,

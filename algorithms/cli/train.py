@@ -14,13 +14,15 @@ examples:
   trkx train --out models                     both targets from scratch: simulates its own events
   trkx train graph --input train --target pt1 --out models/mine
   trkx train gnn   --input train --target pt1 --out models/mine      goes on with that map
+  trkx train score --input validation --out models/mine              scores for the model card
   trkx run --input sample --finder gnn --weights models/mine --out tracks
 
 Events with seeds from 900000 on are for tests: never train on them.
 """
 
-STAGES = ("all", "graph", "gnn")
+STAGES = ("all", "graph", "gnn", "score")
 SEED = 1  # of the events that training simulates itself
+VALIDATION_SEED, VALIDATION_EVENTS = 600000, 4
 PT_MIN = {"pt1": 1.0, "pt05": 0.5}  # GeV
 
 
@@ -59,24 +61,58 @@ def run(args: argparse.Namespace) -> int:
     targets = [args.target or "pt1"]
     if (args.stage == "all" and args.target in (None, "both")) or args.target == "both":
         targets = list(PT_MIN)
-    inputs = args.input or [_simulate(args)]
+    if args.stage == "score":
+        _score(Path(args.out), args.input or [_simulate_validation(args)])
+        return 0
+    n = max(args.events, args.map_events)
+    inputs = args.input or [_simulate(args, "events", n, SEED)]
     for target in targets:
         folder = Path(args.out)
         if len(targets) > 1:
             folder = folder / f"generic_{target}"
         _train(args, inputs, target, folder)
+        if args.stage == "all" and not args.input:
+            _score(folder, [_simulate_validation(args)])
     return 0
 
 
-def _simulate(args: argparse.Namespace) -> str:
-    """Simulate the training events beside the models, once."""
+def _simulate_validation(args: argparse.Namespace) -> str:
+    return _simulate(args, "validation", VALIDATION_EVENTS, VALIDATION_SEED)
+
+
+def _score(folder: Path, inputs: list[str]) -> None:
+    """Find the tracks of validation events, and write how well into the model card."""
+    from trkx.algorithms.labelled_events import labelled_events
+    from trkx.io.event_files import EventFiles
+    from trkx.plugin import load_pipeline
+    from trkx.plugin.truth_metrics import TrackCounts
+    from trkx.plugin.weights import Model
+
+    model = Model.open(folder)
+    files = EventFiles.open(inputs)
+    scores: dict[str, Any] = {
+        "rule": "double majority; charged, |eta| < 4, at least 7 measurements, above pt_min",
+        "events": len(files),
+        "input": [_input_provenance(Path(i)) for i in inputs],
+    }
+    for finder in ("gnn", "classical"):
+        pipeline, counts = load_pipeline(finder, weights=folder), TrackCounts()
+        for event in labelled_events(files):
+            counts.add(event, pipeline(event.space_points), model.card["pt_min"])
+        scores[finder] = {k: round(v, 5) for k, v in counts.summary().items()}
+        scores[finder]["targets"] = counts.targets
+        print(f"{finder}: {scores[finder]}")
+    model.update_card(scores=scores)
+
+
+def _simulate(args: argparse.Namespace, name: str, n: int, seed: int) -> str:
+    """Simulate `n` events beside the models, once."""
     from trkx.algorithms.cli.main import main
 
-    folder = Path(args.out) / "events"
+    folder = Path(args.out) / name
     if not (folder / "measurements.root").exists():
-        n = max(args.events, args.map_events)
         command = ["simulate", "--events", str(n), "--pileup", str(args.pileup)]
-        code = main([*command, "--seed", str(SEED), "--out", str(folder)])
+        code = main([*command, "--seed", str(seed), "--out", str(folder)])
         if code != 0:
             raise SystemExit(code)
     return str(folder)

@@ -11,6 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.errors import StageError
 from trkx.plugin.graph import Graph
+from trkx.plugin.layer_map import LayerMap
+from trkx.plugin.track_output import make_candidates
 
 
 def probabilities(graph: Graph, stage: str) -> np.ndarray:
@@ -24,20 +26,6 @@ def probabilities(graph: Graph, stage: str) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-graph.edge_scores))
 
 
-def candidates_from_labels(graph: Graph, label: np.ndarray, score: np.ndarray) -> TrackCandidates:
-    """Candidates from (N,) node labels 0…T-1, -1: none; hits ordered by distance."""
-    r, z = graph.node_features[:, 0], graph.node_features[:, 2]
-    node = np.nonzero(label >= 0)[0]
-    node = node[np.lexsort((r[node] ** 2 + z[node] ** 2, label[node]))]
-    count = np.bincount(label[node], minlength=len(score))
-    return TrackCandidates(
-        n_space_points=graph.n_space_points,
-        offsets=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
-        hits=graph.space_point[node],
-        scores=score.astype(np.float32),
-    )
-
-
 def component_labels(graph: Graph, mask: np.ndarray) -> np.ndarray:
     """(N,) component of every node on the edges of `mask`."""
     a, b = graph.edge_index[:, mask]
@@ -46,16 +34,19 @@ def component_labels(graph: Graph, mask: np.ndarray) -> np.ndarray:
     return connected_components(matrix, directed=False)[1]
 
 
-def _mean_by(label: np.ndarray, value: np.ndarray, n: int) -> np.ndarray:
-    total = np.bincount(label, weights=value, minlength=n)
-    return total / np.maximum(np.bincount(label, minlength=n), 1)
+def group_nodes(component: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (T+1,) and nodes of the components where `keep` is True, in their order."""
+    node = np.nonzero(keep[component])[0]
+    node = node[np.argsort(component[node], kind="stable")]
+    count = np.bincount(component[node], minlength=len(keep))[keep]
+    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64), node
 
 
 @dataclass(frozen=True)
 class ConnectedComponentsConfig:
     """When an edge counts, and the shortest track."""
 
-    score_cut: float = 0.5
+    score_cut: float = 0.9
     min_hits: int = 5
 
 
@@ -65,8 +56,12 @@ class ConnectedComponents:
     References: Ju et al., Eur. Phys. J. C 81, 876 (2021), arXiv:2103.06995.
     """
 
-    def __init__(self, config: ConnectedComponentsConfig | None = None) -> None:
+    def __init__(
+        self, config: ConnectedComponentsConfig | None = None, layer_map: LayerMap | None = None
+    ) -> None:
+        """With a layer map, tracks below its pT threshold are dropped."""
         self.config = config or ConnectedComponentsConfig()
+        self.layer_map = layer_map
 
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph."""
@@ -75,6 +70,9 @@ class ConnectedComponents:
         component = component_labels(graph, mask)
         size = np.bincount(component)
         keep = size >= self.config.min_hits
-        number = np.where(keep, np.cumsum(keep) - 1, -1)
-        score = _mean_by(component[graph.edge_index[0, mask]], probability[mask], len(size))
-        return candidates_from_labels(graph, number[component], score[keep])
+        of_edge = component[graph.edge_index[0, mask]]
+        total = np.bincount(of_edge, weights=probability[mask], minlength=len(size))
+        score = total / np.maximum(np.bincount(of_edge, minlength=len(size)), 1)
+        return make_candidates(
+            graph, self.layer_map, *group_nodes(component, keep), score=score[keep]
+        )

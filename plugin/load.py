@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trkx.plugin.layer_map import LayerMap
 
 FINDERS = ("gnn", "classical")
+BUILDERS = ("viterbi", "walkthrough", "components")
 
 
 def load_pipeline(
@@ -24,6 +25,7 @@ def load_pipeline(
     device: str = "cpu",
     threads: int | None = None,
     weights: Path | str | None = None,
+    builder: str = "viterbi",
 ) -> Pipeline:
     """The pipeline of a finder with its map and weights.
 
@@ -33,16 +35,22 @@ def load_pipeline(
         device: 'cpu' or 'cuda', for the network.
         threads: threads of torch in this process; None leaves them as they are.
         weights: a folder that 'trkx train' wrote; None: the shipped model.
+        builder: 'viterbi' (best chains of triplets), 'walkthrough' (components, then best paths)
+            or 'components' (connected components); the latter two need the network's scores.
 
     Raises:
-        StageError: no such finder.
+        StageError: no such finder or builder.
         WeightsError, DeviceError, MissingExtraError: see there.
     """
     if finder not in FINDERS:
         raise StageError(f"no finder '{finder}' in the plugin; choose one of {', '.join(FINDERS)}")
+    if builder not in BUILDERS:
+        raise StageError(f"no track builder '{builder}'; choose one of {', '.join(BUILDERS)}")
     need("numba", "local", f"finder '{finder}'")
+    from trkx.plugin.connected_components import ConnectedComponents
     from trkx.plugin.layer_map_graph import LayerMapGraph
     from trkx.plugin.viterbi import ViterbiTrackBuilder
+    from trkx.plugin.walkthrough import Walkthrough
 
     model = find_model(target, weights)
     classifiers = []
@@ -54,10 +62,15 @@ def load_pipeline(
         if threads is not None:
             torch.set_num_threads(threads)
     layer_map = model.layer_map()
+    builders: dict[str, type] = {
+        "viterbi": ViterbiTrackBuilder,
+        "walkthrough": Walkthrough,
+        "components": ConnectedComponents,
+    }
     pipeline = Pipeline(
         graph_constructor=LayerMapGraph(layer_map),
         edge_classifiers=classifiers,
-        track_builder=ViterbiTrackBuilder(layer_map=layer_map),
+        track_builder=builders[builder](layer_map=layer_map),
         meta={"finder": finder, "target": target, **model.card},
     )
     # Kernels are compiled at their first call, or read from the cache: not in the first event.

@@ -12,10 +12,11 @@ import numpy as np
 from numba import njit
 
 from trkx.plugin.candidates import TrackCandidates
-from trkx.plugin.geometry_kernels import JIT, track_curvatures
+from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
-from trkx.plugin.layer_map import LayerMap, lever_bin
+from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.overlaps import attach_overlaps
+from trkx.plugin.track_output import make_candidates, overlap_search
 
 
 @njit(**JIT)
@@ -159,30 +160,9 @@ class ViterbiTrackBuilder:
             graph.edge_index[0], graph.edge_index[1], weight, offset,
             np.ascontiguousarray(first), link, np.float32(gap_cost), c.min_layers, c.min_hits,
             c.passes,
-            *self._search(graph),
+            *overlap_search(graph, self.layer_map),
         )  # fmt: skip
-        track = np.repeat(np.arange(len(score)), np.diff(starts))
-        r, z = graph.node_features[hits, 0], graph.node_features[hits, 2]
-        hits = hits[np.lexsort((r * r + z * z, track))]
-        stiff = self._stiff(graph, starts, hits)
-        n_hits = np.diff(starts)[stiff]
-        return TrackCandidates(
-            n_space_points=graph.n_space_points,
-            offsets=np.concatenate([[0], np.cumsum(n_hits)]).astype(np.int64),
-            hits=graph.space_point[hits[stiff[track]]],
-            scores=score[stiff],
-        )
-
-    def _stiff(self, graph: Graph, starts: np.ndarray, hits: np.ndarray) -> np.ndarray:
-        """(T,) bool: tracks that bend no more than those above the pT threshold.
-
-        Softer tracks are built all the same, so that their hits do not make fakes.
-        """
-        if self.layer_map is None or graph.table is None:
-            return np.ones(len(starts) - 1, bool)
-        i, j, k = hits[starts[:-1]], hits[(starts[:-1] + starts[1:]) // 2], hits[starts[1:] - 1]
-        curvature, lever = track_curvatures(graph.table.hit, i, j, k).T
-        return curvature <= self.layer_map.curvature_max[lever_bin(lever)]
+        return make_candidates(graph, self.layer_map, starts.astype(np.int64), hits, score)
 
     def _weights(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
         """Gains of the edges and triplets, float32."""
@@ -197,19 +177,3 @@ class ViterbiTrackBuilder:
             weight = np.clip(graph.edge_scores + c.edge_offset, -c.logit_max, c.logit_max)
             link = np.clip(scores + c.triplet_offset, -c.logit_max, c.logit_max)
         return weight.astype(np.float32), link.astype(np.float32)
-
-    def _search(self, graph: Graph) -> tuple:
-        """What the search for overlapping hits needs: whether to, hit table, layers, windows."""
-        table = graph.table
-        if self.layer_map is None or table is None:
-            ints, floats = np.zeros(graph.n_nodes, np.int32), np.zeros((0, 2), np.float32)
-            return (
-                False, np.zeros((0, 1), np.float32), ints, graph.module,
-                np.zeros(0, np.float32), ints, np.zeros(0, np.bool_), floats,
-                np.zeros((0, 3, 2), np.float32),
-            )  # fmt: skip
-        layers = self.layer_map.layers
-        return (
-            True, table.hit, table.layer, table.module, table.sign, table.cell_start,
-            layers.barrel, layers.along, self.layer_map.overlaps,
-        )  # fmt: skip

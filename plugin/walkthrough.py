@@ -8,28 +8,34 @@ import numpy as np
 from numba import njit
 
 from trkx.plugin.candidates import TrackCandidates
-from trkx.plugin.connected_components import (
-    candidates_from_labels,
-    component_labels,
-    probabilities,
-)
+from trkx.plugin.connected_components import component_labels, group_nodes, probabilities
 from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
+from trkx.plugin.layer_map import LayerMap
+from trkx.plugin.overlaps import attach_overlaps
+from trkx.plugin.track_output import make_candidates, overlap_search
 
 
 @njit(**JIT)
-def _walk(n_nodes, source, target, weight, label, score, n_tracks, min_hits, n_passes):
-    """Label the nodes of the best paths, best first; edges are in topological order."""
+def _walk(source, target, weight, used, min_hits, n_passes, with_overlaps, hit, layer, module, sign,
+          cell_start, barrel, along, windows):  # fmt: skip
+    """Best paths, best first; edges are in topological order, hits are used once."""
+    n_nodes = len(used)
     best = np.zeros(n_nodes, np.float32)
     back = np.empty(n_nodes, np.int32)
     length = np.empty(n_nodes, np.int32)
+    nodes = np.empty(n_nodes, np.int32)
+    starts = np.zeros(n_nodes + 1, np.int64)
+    score = np.empty(n_nodes, np.float32)
+    extra = np.empty(256, np.int32)
+    n_tracks, n_hits = 0, 0
     for _ in range(n_passes):
         best[:] = 0
         back[:] = -1
         length[:] = 1
         for e in range(len(source)):
             i, j = source[e], target[e]
-            if label[i] >= 0 or label[j] >= 0:
+            if used[i] or used[j]:
                 continue
             value = best[i] + weight[e]
             if value > best[j]:
@@ -46,22 +52,31 @@ def _walk(n_nodes, source, target, weight, label, score, n_tracks, min_hits, n_p
                 continue
             x, clash = j, False
             while x >= 0:
-                if label[x] >= 0:
-                    clash = True
-                    break
+                clash = clash or used[x]
                 x = back[x]
             if clash:
                 continue
-            x = j
+            x, k = j, n_hits + length[j]
             while x >= 0:
-                label[x] = n_tracks
+                k -= 1
+                nodes[k] = x
+                used[x] = True
                 x = back[x]
+            begin, n_hits = n_hits, n_hits + length[j]
+            if with_overlaps:
+                n = attach_overlaps(
+                    hit, layer, module, sign, cell_start, barrel, along, windows, used,
+                    nodes[begin:n_hits], extra,
+                )  # fmt: skip
+                nodes[n_hits : n_hits + n] = extra[:n]
+                n_hits += n
             score[n_tracks] = best[j] / (length[j] - 1)
             n_tracks += 1
+            starts[n_tracks] = n_hits
             found += 1
         if found == 0:
             break
-    return n_tracks
+    return starts[: n_tracks + 1], nodes[:n_hits], score[:n_tracks]
 
 
 @dataclass(frozen=True)
@@ -81,8 +96,12 @@ class Walkthrough:
     maximises the summed score above the cut, found by one sweep over the edges.
     """
 
-    def __init__(self, config: WalkthroughConfig | None = None) -> None:
+    def __init__(
+        self, config: WalkthroughConfig | None = None, layer_map: LayerMap | None = None
+    ) -> None:
+        """Without a layer map, hits of overlapping modules are not attached to paths."""
         self.config = config or WalkthroughConfig()
+        self.layer_map = layer_map
 
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph."""
@@ -96,16 +115,19 @@ class Walkthrough:
         size = np.bincount(component)
         ambiguous = np.bincount(component, weights=branches) > 0
         simple = ~ambiguous & (size >= c.min_hits)
-        number = np.where(simple, np.cumsum(simple) - 1, -1)
-        label = number[component]
         total = np.bincount(component[a], weights=probability[connect], minlength=len(size))
-        score = np.zeros(int(simple.sum()) + n // max(c.min_hits, 1) + 1, np.float32)
-        score[: int(simple.sum())] = (total / np.maximum(size - 1, 1))[simple]
+        score = (total / np.maximum(size - 1, 1))[simple]
+        starts, nodes = group_nodes(component, simple)
         walk = (probability > c.walk_cut) & ambiguous[component[graph.edge_index[0]]]
-        source, target = graph.edge_index[:, walk]
-        n_tracks = _walk(
-            n, np.ascontiguousarray(source), np.ascontiguousarray(target),
-            probability[walk].astype(np.float32), label, score, int(simple.sum()), c.min_hits,
-            c.passes,
+        source, target = (np.ascontiguousarray(i) for i in graph.edge_index[:, walk])
+        walked, walked_nodes, walked_score = _walk(
+            source, target, probability[walk].astype(np.float32), simple[component], c.min_hits,
+            c.passes, *overlap_search(graph, self.layer_map),
         )  # fmt: skip
-        return candidates_from_labels(graph, label, score[:n_tracks])
+        return make_candidates(
+            graph,
+            self.layer_map,
+            np.concatenate([starts, starts[-1] + walked[1:]]),
+            np.concatenate([nodes, walked_nodes]),
+            np.concatenate([score, walked_score]),
+        )

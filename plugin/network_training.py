@@ -132,7 +132,8 @@ def train_network(
     module = NetworkTraining(network, config)
     callbacks, resume = [], None
     if checkpoint_dir is not None:
-        callbacks = [ModelCheckpoint(dirpath=checkpoint_dir, save_last=True, save_top_k=0)]
+        # Without a quantity to monitor, the one best checkpoint is the newest.
+        callbacks = [ModelCheckpoint(dirpath=checkpoint_dir, save_last=True, save_top_k=1)]
         last = Path(checkpoint_dir) / "last.ckpt"
         resume = str(last) if last.exists() else None
     trainer = Trainer(

@@ -104,3 +104,33 @@ def test_unknown_finder_device_and_target():
             torch_device("cuda")
     with pytest.raises(WeightsError, match="no model for target 'pt9'"):
         load_pipeline("gnn", target="pt9")
+
+
+def test_training_goes_on_from_the_last_checkpoint(toy_events, toy_map, tmp_path):
+    from trkx.plugin.network_training import GraphDataset, TrainingConfig, train_network
+
+    config = TrainingConfig(epochs=2, width=8, steps=1)
+    dataset = GraphDataset(toy_events[:3], LayerMapGraph(toy_map), config.pt_min)
+    shape = InteractionNetworkConfig(
+        N_EDGE_FEATURES, N_TRIPLET_FEATURES, len(toy_map.pair_inner), width=8, steps=1
+    )
+    first = train_network(dataset, shape, config, checkpoint_dir=str(tmp_path), progress=False)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=False)
+    assert state["epoch"] == 1
+    # Nothing is left to do: the second call returns the network of the first.
+    again = train_network(dataset, shape, config, checkpoint_dir=str(tmp_path), progress=False)
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value)
+
+
+def test_the_same_seed_gives_the_same_network(toy_events, toy_map):
+    from trkx.plugin.network_training import GraphDataset, TrainingConfig, train_network
+
+    config = TrainingConfig(epochs=2, width=8, steps=1)
+    dataset = GraphDataset(toy_events[:3], LayerMapGraph(toy_map), config.pt_min)
+    shape = InteractionNetworkConfig(
+        N_EDGE_FEATURES, N_TRIPLET_FEATURES, len(toy_map.pair_inner), width=8, steps=1
+    )
+    one, two = (train_network(dataset, shape, config, progress=False) for _ in range(2))
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], value)

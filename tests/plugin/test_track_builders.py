@@ -90,3 +90,33 @@ def test_keep_edges_keeps_triplets_consistent():
     a, b = kept.triplet_index
     assert (kept.edge_index[1, a] == kept.edge_index[0, b]).all()
     assert kept.n_triplets == 3
+
+
+def test_overlapping_hits_join_their_track(toy_map):
+    """A second hit on the neighbouring module, as close as overlaps are, goes to the track."""
+    import dataclasses
+
+    import numpy as np
+    from trkx_toy import toy_event
+
+    from trkx.plugin.layer_map_graph import LayerMapGraph
+    from trkx.plugin.space_points import SpacePoints
+
+    event = toy_event(5, n_particles=1, n_noise=0)
+    points = event.space_points
+    # The toy detector has no overlaps to learn from: windows of 1 mm, hits up to 5 mm apart.
+    windows = np.broadcast_to(np.float32([1.0, 3.0, 5.0]), toy_map.overlaps.shape)
+    layer_map = dataclasses.replace(toy_map, overlaps=np.ascontiguousarray(windows))
+    twin = np.argsort(np.hypot(points.x, points.y))[3]
+    next_module = points.geometry_id[twin] + np.uint64(1 << 8)
+    doubled = SpacePoints(
+        x=np.append(points.x, points.x[twin] * np.float32(1.002)),
+        y=np.append(points.y, points.y[twin] * np.float32(1.002)),
+        z=np.append(points.z, points.z[twin]),
+        geometry_id=np.append(points.geometry_id, next_module),
+    )
+    graph = LayerMapGraph(layer_map)(doubled)
+    for build in (ViterbiTrackBuilder(layer_map=layer_map), ViterbiTrackBuilder()):
+        candidates = build(graph)
+        assert len(candidates) == 1
+        assert (len(doubled) - 1 in candidates.hits) == (build.layer_map is not None)

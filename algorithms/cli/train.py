@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import platform
+import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+
+from trkx.algorithms.job_config import DEVICES
+from trkx.io.errors import ConfigError, InputError, OutputExistsError, TrkxError
 
 EPILOG = """\
 examples:
@@ -17,6 +23,8 @@ examples:
   trkx train score --input validation --out models/mine              scores for the model card
   trkx run --input sample --finder gnn --weights models/mine --out tracks
 
+A folder that holds a finished model is refused unless --force is given; a training that was
+stopped is gone on with by the same command, from its last checkpoint.
 Events with seeds from 900000 on are for tests: never train on them.
 """
 
@@ -36,51 +44,119 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", nargs="?", default="all", choices=STAGES, help="what to train")
-    parser.add_argument("--input", nargs="+", metavar="DIR", help="simulated events with truth")
-    parser.add_argument("--out", required=True, metavar="DIR", help="model folder to write")
-    parser.add_argument(
-        "--target", choices=(*PT_MIN, "both"), default=None, help="pT of the tracks (default: both"
-        " for 'all', else pt1)",
-    )  # fmt: skip
-    parser.add_argument("--events", type=int, default=40, help="events to train on (default 40)")
-    parser.add_argument(
-        "--map-events", type=int, default=40, help="events the map learns from (default 40)"
+    add = parser.add_argument
+    add(
+        "stage",
+        nargs="?",
+        default="all",
+        choices=STAGES,
+        help="graph: the map; gnn: the network on that map; all (default): both; score: find the "
+        "tracks of validation events and note in the card how well",
     )
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the events")
-    parser.add_argument("--width", type=int, default=32, help="channels of the network")
-    parser.add_argument("--steps", type=int, default=4, help="message-passing steps")
-    parser.add_argument("--pileup", type=float, default=200, help="of the simulated events")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add(
+        "--input",
+        nargs="+",
+        metavar="DIR",
+        help="simulated events with truth (default: simulates its own in --out)",
+    )
+    add("--out", required=True, type=Path, metavar="DIR", help="model folder to write")
+    add(
+        "--target",
+        choices=(*PT_MIN, "both"),
+        help="pT of the tracks (default: both for 'all', that of the map for 'gnn', else pt1); "
+        "both: one folder each in --out",
+    )
+    add("--events", type=int, default=40, metavar="N", help="events to train on (default 40)")
+    add(
+        "--map-events",
+        type=int,
+        default=40,
+        metavar="N",
+        help="events the map learns from (default 40)",
+    )
+    add("--epochs", type=int, default=10, metavar="N", help="passes over the events (default 10)")
+    add("--width", type=int, default=32, metavar="N", help="channels of the network (default 32)")
+    add("--steps", type=int, default=4, metavar="N", help="message-passing steps (default 4)")
+    add(
+        "--pileup",
+        type=float,
+        default=200,
+        metavar="MU",
+        help="of the events it simulates (default 200)",
+    )
+    add("--device", choices=DEVICES, default="cpu", help="where the network trains (default cpu)")
+    add("--threads", type=int, default=2, metavar="N", help="threads of torch (default 2)")
+    add("--quiet", action="store_true", help="no progress bars")
+    add("--force", action="store_true", help="train anew what --out holds already")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; returns 0."""
-    targets = [args.target or "pt1"]
-    if (args.stage == "all" and args.target in (None, "both")) or args.target == "both":
-        targets = list(PT_MIN)
+    """Train; returns 0.
+
+    Raises:
+        ConfigError: a bad value, or settings other than those an unfinished model began with.
+        OutputExistsError: all models asked for are finished.
+        TrkxError, TrackFindingError: the input, the output or the device cannot be used.
+    """
+    _check(args)
+    folders = _folders(args)
+    if args.stage in ("gnn", "score"):
+        from trkx.plugin.weights import Model
+
+        for folder in folders.values():
+            Model.open(folder)  # says what is missing before anything is simulated
     if args.stage == "score":
-        _score(Path(args.out), args.input or [_simulate_validation(args)])
+        for folder in folders.values():
+            _score(folder, args)
         return 0
-    n = max(args.events, args.map_events)
-    inputs = args.input or [_simulate(args, "events", n, SEED)]
-    for target in targets:
-        folder = Path(args.out)
-        if len(targets) > 1:
-            folder = folder / f"generic_{target}"
-        _train(args, inputs, target, folder)
+    from trkx.algorithms.training_folder import existing_model, is_finished
+
+    finished = [
+        target
+        for target, folder in folders.items()
+        if not args.force and is_finished(existing_model(folder), args.stage)
+    ]
+    if len(finished) == len(folders):
+        raise OutputExistsError(
+            f"{args.out} holds a finished model already ({', '.join(finished)}). Pass --force to "
+            "train it anew, or another folder."
+        )
+    for target, folder in folders.items():
+        if target in finished:
+            print(f"{target}: finished before, in {folder}; --force trains it anew")
+            continue
+        _train(args, target, folder)
         if args.stage == "all" and not args.input:
-            _score(folder, [_simulate_validation(args)])
+            _score(folder, args)
     return 0
 
 
-def _simulate_validation(args: argparse.Namespace) -> str:
-    return _simulate(args, "validation", VALIDATION_EVENTS, VALIDATION_SEED)
+def _check(args: argparse.Namespace) -> None:
+    """Raise unless the values of the options make sense and the device is there."""
+    for name in ("events", "map_events", "epochs", "width", "steps", "threads"):
+        if getattr(args, name) < 1:
+            option = "--" + name.replace("_", "-")
+            raise ConfigError(f"{option} is {getattr(args, name)}; give at least 1")
+    if not 0 <= args.pileup <= 1000:
+        raise ConfigError(f"--pileup is {args.pileup}; give a mean between 0 and 1000")
+    from trkx.algorithms.job import check_device
+
+    check_device(args.device)
 
 
-def _score(folder: Path, inputs: list[str]) -> None:
+def _folders(args: argparse.Namespace) -> dict[str, Path]:
+    """Model folder by target."""
+    if args.target == "both" or (args.stage == "all" and args.target is None):
+        return {target: args.out / f"generic_{target}" for target in PT_MIN}
+    target = args.target
+    if target is None and args.stage == "gnn":
+        from trkx.plugin.weights import Model
+
+        target = Model.open(args.out).card.get("target")
+    return {target or "pt1": args.out}
+
+
+def _score(folder: Path, args: argparse.Namespace) -> None:
     """Find the tracks of validation events, and write how well into the model card."""
     from trkx.algorithms.labelled_events import labelled_events
     from trkx.io.event_files import EventFiles
@@ -89,19 +165,22 @@ def _score(folder: Path, inputs: list[str]) -> None:
     from trkx.plugin.weights import Model
 
     model = Model.open(folder)
+    inputs = args.input if args.stage == "score" else None
+    inputs = inputs or [_simulate(args, "validation", VALIDATION_EVENTS, VALIDATION_SEED)]
     files = EventFiles.open(inputs)
+    _check_truth(files, inputs)
     scores: dict[str, Any] = {
         "rule": "double majority; charged, |eta| < 4, at least 7 measurements, above pt_min",
         "events": len(files),
         "input": [_input_provenance(Path(i)) for i in inputs],
     }
-    for finder in ("gnn", "classical"):
+    for finder in ("gnn", "classical") if "network" in model.card else ("classical",):
         pipeline, counts = load_pipeline(finder, weights=folder), TrackCounts()
         for event in labelled_events(files):
             counts.add(event, pipeline(event.space_points), model.card["pt_min"])
         scores[finder] = {k: round(v, 5) for k, v in counts.summary().items()}
         scores[finder]["targets"] = counts.targets
-        print(f"{finder}: {scores[finder]}")
+        print(f"{finder}: {', '.join(f'{k} {v}' for k, v in scores[finder].items())}")
     model.update_card(scores=scores)
 
 
@@ -109,7 +188,7 @@ def _simulate(args: argparse.Namespace, name: str, n: int, seed: int) -> str:
     """Simulate `n` events beside the models, once."""
     from trkx.algorithms.cli.main import main
 
-    folder = Path(args.out) / name
+    folder = args.out / name
     if not (folder / "measurements.root").exists():
         command = ["simulate", "--events", str(n), "--pileup", str(args.pileup)]
         code = main([*command, "--seed", str(seed), "--out", str(folder)])
@@ -118,14 +197,14 @@ def _simulate(args: argparse.Namespace, name: str, n: int, seed: int) -> str:
     return str(folder)
 
 
-def _provenance(args: argparse.Namespace, inputs: list[str]) -> dict[str, Any]:
-    packages = ("trkx", "numpy", "numba", "torch", "pyacts")
-    return {
-        "versions": {p: version(p) for p in packages} | {"python": platform.python_version()},
-        "training_input": [_input_provenance(Path(i)) for i in inputs],
-        "training_events": args.events,
-        "map_events": args.map_events,
-    }
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("trkx", "numpy", "numba", "torch", "pyacts"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a map needs no torch
+            continue
+    return found
 
 
 def _input_provenance(path: Path) -> Any:
@@ -137,53 +216,155 @@ def _input_provenance(path: Path) -> Any:
         return None
 
 
-def _train(args: argparse.Namespace, inputs: list[str], target: str, folder: Path) -> None:
+def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
     """Train one target into one folder."""
-    from dataclasses import asdict
-
-    from trkx.algorithms.labelled_events import labelled_events
+    from trkx.algorithms.training_folder import (
+        check_same,
+        drop_checkpoints,
+        existing_model,
+        make_folder,
+    )
     from trkx.io.event_files import EventFiles
     from trkx.plugin.errors import need
     from trkx.plugin.weights import Model
 
     need("numba", "local", "training")
-    from trkx.plugin.layer_map_graph import LayerMapGraph
-    from trkx.plugin.layer_map_learning import LayerMapConfig
-
-    pt_min = PT_MIN[target]
+    if args.stage != "graph":
+        need("torch", "local", "training")
+        need("safetensors", "local", "training")
+        need("lightning", "train", "training")
+    inputs = args.input or [
+        _simulate(args, "events", max(args.events, args.map_events), SEED),
+    ]
     files = EventFiles.open(inputs)
+    _check_truth(files, inputs)
+    make_folder(folder)
+    if args.force:
+        drop_checkpoints(folder)
     about: dict[str, Any] = {
         "detector": "generic",
         "target": target,
-        "pt_min": pt_min,
-        **_provenance(args, inputs),
+        "pt_min": PT_MIN[target],
+        "versions": _versions(),
+        "training_input": [_input_provenance(Path(i)) for i in inputs],
     }
-    if args.stage in ("all", "graph"):
-        start = time.time()
-        config = LayerMapConfig(pt_min=0.95 * pt_min)
-        layer_map = _learn_map(files, args.map_events, config, about)
-        about["map_config"] = asdict(config)
-        about["map_seconds"] = round(time.time() - start, 1)
-        model = Model.write(folder, layer_map, None, about)
-        print(f"{target}: layer map with {len(layer_map.pair_inner)} layer pairs → {folder}")
-        if args.stage == "graph":
-            return
-    else:
+    model = None if args.force else existing_model(folder)
+    if args.stage == "gnn":
         model = Model.open(folder)
+        learned_for = model.card.get("target", target)
+        if learned_for != target:
+            raise ConfigError(
+                f"the map in {folder} was learned for target {learned_for!r}, not {target!r}; "
+                "leave out --target, or learn another map with `trkx train graph`"
+            )
         layer_map = model.layer_map()
-        about = {k: v for k, v in model.card.items() if k not in ("sha256", "format")} | about
-    need("torch", "local", "training")
-    need("lightning", "train", "training")
+    elif model is not None and args.stage == "all":
+        # The map of a training that was stopped, which its checkpoints are for.
+        _warn_fewer(files, args.map_events, "learns the map from")
+        map_events = min(args.map_events, len(files))
+        settings = {
+            "target": target,
+            "map_events": map_events,
+            "map_input": about["training_input"],
+        }
+        check_same(folder, model.card, settings)
+        layer_map = model.layer_map()
+        print(f"{target}: goes on with the layer map in {folder}")
+    else:
+        layer_map, model = _learn_map(args, files, folder, about)
+    if args.stage == "graph":
+        return
+    assert model is not None
+    card = {k: v for k, v in model.card.items() if k not in ("sha256", "format", "scores")}
+    _train_network(args, files, folder, layer_map, card | about)
+
+
+def _check_truth(files: Any, inputs: list[str]) -> None:
+    if not (files.has_truth and files.has_measurements):
+        raise InputError(
+            f"training and scores need truth, which {', '.join(inputs)} does not have; add "
+            "measurements.root and particles.root of the same events"
+        )
+
+
+def _warn_fewer(files: Any, wanted: int, verb: str) -> None:
+    if len(files) < wanted:
+        print(f"{verb} the {len(files)} events there are, not {wanted}")
+
+
+def _learn_map(
+    args: argparse.Namespace, files: Any, folder: Path, about: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Learn the layers and the map, write them, and return the map and the model."""
+    from dataclasses import asdict
+
+    from trkx.algorithms.detector import buildGenericDetector
+    from trkx.algorithms.labelled_events import labelled_events
+    from trkx.algorithms.module_frames import moduleFrames
+    from trkx.algorithms.training_folder import drop_checkpoints, write_model
+    from trkx.plugin.layer_map_learning import LayerMapConfig, learn_layer_map
+    from trkx.plugin.layers import learn_layers
+
+    _warn_fewer(files, args.map_events, "learns the map from")
+    n_events = min(args.map_events, len(files))
+    start = time.time()
+    _, tracking_geometry = buildGenericDetector()
+    first = list(labelled_events(files, 0, min(n_events, 4)))
+    layers = learn_layers(first, moduleFrames(tracking_geometry))
+    config = LayerMapConfig(pt_min=0.95 * about["pt_min"])
+    layer_map = learn_layer_map(labelled_events(files, 0, n_events), layers, config, about)
+    drop_checkpoints(folder)  # of a network on another map
+    card = about | {
+        "map_config": asdict(config),
+        "map_events": n_events,
+        "map_input": about["training_input"],
+        "map_seconds": round(time.time() - start, 1),
+    }
+    model = write_model(folder, layer_map, None, card)
+    pairs = len(layer_map.pair_inner)
+    print(f"{about['target']}: layer map with {pairs} layer pairs → {folder}")
+    return layer_map, model
+
+
+def _train_network(
+    args: argparse.Namespace, files: Any, folder: Path, layer_map: Any, about: dict[str, Any]
+) -> None:
+    """Train the network on a map, or go on with that, and write the whole model."""
+    from dataclasses import asdict
+
     import torch
 
+    from trkx.algorithms.labelled_events import labelled_events
+    from trkx.algorithms.training_folder import (
+        CHECKPOINTS,
+        check_same,
+        checkpoint,
+        drop_checkpoints,
+        write_model,
+    )
     from trkx.plugin.interaction_network import InteractionNetworkConfig
+    from trkx.plugin.layer_map_graph import LayerMapGraph
     from trkx.plugin.network_training import GraphDataset, TrainingConfig, train_network
 
     torch.set_num_threads(args.threads)
+    _warn_fewer(files, args.events, "trains on")
     start = time.time()
     training = TrainingConfig(
-        epochs=args.epochs, width=args.width, steps=args.steps, pt_min=0.9 * pt_min
+        epochs=args.epochs, width=args.width, steps=args.steps, pt_min=0.9 * about["pt_min"]
     )
+    settings = {
+        "training_config": asdict(training),
+        "training_events": min(args.events, len(files)),
+        "training_input": about["training_input"],
+    }
+    begun = checkpoint(folder)
+    note = folder / CHECKPOINTS / "settings.json"
+    if begun is not None:
+        check_same(folder, _read_note(note), settings)
+        print(f"{about['target']}: goes on from {begun}")
+    else:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(json.dumps(settings))
     dataset = GraphDataset(
         labelled_events(files, 0, args.events), LayerMapGraph(layer_map), training.pt_min
     )
@@ -195,29 +376,32 @@ def _train(args: argparse.Namespace, inputs: list[str], target: str, folder: Pat
         width=args.width,
         steps=args.steps,
     )
-    trained = train_network(
-        dataset,
-        network,
-        training,
-        device=args.device,
-        checkpoint_dir=str(folder / "checkpoints"),
-        progress=not args.quiet,
-    )
-    about["training_config"] = asdict(training)
-    about["training_seconds"] = round(time.time() - start, 1)
-    Model.write(folder, layer_map, trained, about)
-    print(f"{target}: network of {sum(p.numel() for p in trained.parameters())} weights → {folder}")
+    try:
+        trained = train_network(
+            dataset,
+            network,
+            training,
+            device=args.device,
+            checkpoint_dir=str(folder / CHECKPOINTS),
+            progress=not args.quiet and sys.stderr.isatty(),
+        )
+    except (RuntimeError, ValueError, KeyError, EOFError, OSError, UnpicklingError) as error:
+        if begun is None:
+            raise
+        raise TrkxError(
+            f"cannot go on from {begun}: {str(error).splitlines()[0]}. Remove {begun.parent} to "
+            "train the network anew."
+        ) from error
+    about = about | settings | {"training_seconds": round(time.time() - start, 1)}
+    write_model(folder, layer_map, trained, about)
+    drop_checkpoints(folder)
+    weights = sum(p.numel() for p in trained.parameters())
+    print(f"{about['target']}: network of {weights} weights → {folder}")
 
 
-def _learn_map(files: Any, n_events: int, config: Any, about: dict[str, Any]) -> Any:
-    """Learn the layers and the map from the first `n_events` events."""
-    from trkx.algorithms.detector import buildGenericDetector
-    from trkx.algorithms.labelled_events import labelled_events
-    from trkx.algorithms.module_frames import moduleFrames
-    from trkx.plugin.layer_map_learning import learn_layer_map
-    from trkx.plugin.layers import learn_layers
-
-    _, tracking_geometry = buildGenericDetector()
-    first = list(labelled_events(files, 0, min(n_events, 4)))
-    layers = learn_layers(first, moduleFrames(tracking_geometry))
-    return learn_layer_map(labelled_events(files, 0, n_events), layers, config, about)
+def _read_note(path: Path) -> dict[str, Any]:
+    """Settings of the training that wrote the checkpoints beside `path`; empty: not known."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}

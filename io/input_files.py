@@ -79,13 +79,18 @@ def _expand(item: PathLike) -> list[Path]:
 
 def _near_path(path: Path) -> str:
     if not path.parent.is_dir():
-        return ""
+        return f"; there is no {path.parent} either"
     near = nearest_name(path.name, [p.name for p in path.parent.iterdir()])
-    return f"; nearest: {path.parent / near}" if near else ""
+    return f"; nearest: {path.parent / near}" if near else "; `trkx simulate` makes samples"
 
 
 def _files_of_folder(folder: Path) -> list[Path]:
-    roots = sorted(p for p in folder.iterdir() if p.suffix == ".root" and p.is_file())
+    try:
+        roots = sorted(p for p in folder.iterdir() if p.suffix == ".root" and p.is_file())
+    except OSError as error:
+        raise InputFileError(
+            f"cannot read the folder {folder}: {error.strerror}. Check its permissions."
+        ) from error
     found: list[Path] = []
     for kind in KINDS:
         exact = [p for p in roots if p.stem.lower() == kind]

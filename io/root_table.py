@@ -56,8 +56,13 @@ def check_root_file(path: Path) -> None:
     if not path.is_file():
         raise InputFileError(f"{path} is not a file")
     size = path.stat().st_size
-    with path.open("rb") as stream:
-        header = stream.read(64)
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(64)
+    except OSError as error:
+        raise InputFileError(
+            f"cannot read {path}: {error.strerror}. Check its permissions."
+        ) from error
     if not header:
         raise NotRootError(f"{path} is empty (0 bytes), expected a ROOT file; write it again")
     if header[:4] != b"root":
@@ -124,7 +129,8 @@ class RootTable:
             self.names = [str(n) for n in self._tree.keys(recursive=False)]
         except Exception as error:
             raise TruncatedFileError(
-                f"tree '{self.name}' of {self.path} cannot be read: {_short(error)}"
+                f"tree '{self.name}' of {self.path} cannot be read: {_short(error)}; the file is "
+                "damaged: copy or write it again"
             ) from error
         # ROOT appends a dot to the names of some branches that were written as classes.
         self.names = [n.rstrip(".") for n in self.names]

@@ -11,6 +11,15 @@ from trkx.io.errors import ConfigError, nearest_name
 
 PROCESSES = ("ttbar", "single-muon", "gun", "displaced")
 DIGITIZATIONS = ("geometric", "smeared")
+GUN_PARTICLES = {
+    11: "electron",
+    13: "muon",
+    22: "photon",
+    211: "pion",
+    321: "kaon",
+    2212: "proton",
+}
+"""particles whose masses the gun knows (PDG codes)"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class GunSettings:
     """process `displaced`: production radii are uniform from 0 to here (mm)"""
 
     def __post_init__(self) -> None:
+        if abs(self.pdg) not in GUN_PARTICLES:
+            known = ", ".join(f"{pdg} ({name})" for pdg, name in GUN_PARTICLES.items())
+            raise ConfigError(f"gun pdg is {self.pdg}; choose one of {known}, or minus it")
         if not 0 < self.pt_min <= self.pt_max:
             raise ConfigError(
                 f"gun pT range {self.pt_min}:{self.pt_max} GeV; give 0 < low <= high, as in 1:100"

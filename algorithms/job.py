@@ -91,6 +91,7 @@ def runReconstruction(
         EventRangeError: the events asked for are not in the input.
     """
     check_device(config.device)
+    check_weights(config)
     _, tracking_geometry = buildGenericDetector()
     with EventFiles.open(config.input) as files:
         events = event_range(files, config.events)
@@ -112,6 +113,7 @@ def runReconstruction(
         target=config.target,
         device=config.device,
         weights=config.weights,
+        beamSpot=config.beam_spot,
         logLevel=acts.logging.INFO if config.verbose else None,
     )
     chains = {
@@ -205,6 +207,25 @@ def check_device(device: str) -> None:
         raise DeviceError(
             f"device {device!r} is not there: torch {torch.__version__} is {build} and sees no "
             "CUDA device. Use --device cpu; `trkx doctor` says what torch sees."
+        )
+
+
+def check_weights(config: JobConfig) -> None:
+    """Raise unless the weights of your own are for the target of the job.
+
+    Raises:
+        WeightsError: they cannot be read.
+        ConfigError: they are for another target.
+    """
+    if config.weights is None:
+        return
+    from trkx.plugin.weights import Model
+
+    target = Model.open(config.weights).card.get("target", config.target)
+    if target != config.target:
+        raise ConfigError(
+            f"weights: {config.weights} was trained for target {target!r}, but the job's is "
+            f"{config.target!r}. Pass --target {target}, or other weights."
         )
 
 

@@ -32,6 +32,7 @@ class ChainSettings:
     target: str = "pt1"
     device: str = "cpu"
     weights: Any = None
+    beamSpot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     logLevel: Any = None
 
 
@@ -151,6 +152,7 @@ def _add_pipeline(
         target=settings.target,
         device=settings.device,
         weights=settings.weights,
+        beamSpot=settings.beamSpot,
         outputProtoTracks=proto_tracks,
         timings=timings,
         logLevel=settings.logLevel,

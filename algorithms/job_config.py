@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -23,6 +24,7 @@ FINDERS = (
 FITTERS = ("kf", "gx2f", "none")
 TARGETS = ("pt1", "pt05")
 DEVICES = ("cpu", "cuda")
+BEAM_PIPE = 19.0  # radius of the GenericDetector's, mm
 
 
 def finder_key(finder: str) -> str:
@@ -58,6 +60,28 @@ def _path(name: str, value: Any) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ConfigError(f"{name}: {value!r} is not a path")
     return Path(value)
+
+
+def parse_beam_spot(value: Any) -> tuple[float, float]:
+    """Read `X,Y` or a pair of numbers.
+
+    Returns:
+        x and y of the beam line, mm.
+
+    Raises:
+        ConfigError: not two finite numbers, or outside the beam pipe.
+    """
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        x, y = (float(part) for part in parts)
+    except (TypeError, ValueError):
+        x = y = math.nan
+    if not math.hypot(x, y) < BEAM_PIPE:
+        raise ConfigError(
+            f"beam_spot: {value!r} is no position of the beam line. Write X,Y in mm, such as "
+            f"0.5,-0.2, within {BEAM_PIPE:g} mm of the origin."
+        )
+    return x, y
 
 
 def parse_event_range(text: str) -> tuple[int | None, int | None]:
@@ -104,6 +128,7 @@ class JobConfig:
     track_states: bool = False  # also write every state of every track
     report: bool = True  # write report.html, where matplotlib and hist are installed
     field: float = 2.0  # field along z, tesla
+    beam_spot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     verbose: bool = False  # let ACTS log
 
     def __post_init__(self) -> None:
@@ -115,6 +140,7 @@ class JobConfig:
         convert(self, "fitters", _several("fitter", self.fitters, FITTERS))
         if not isinstance(self.events, tuple):
             convert(self, "events", parse_event_range(self.events))
+        convert(self, "beam_spot", parse_beam_spot(self.beam_spot))
         for name in ("weights", "labels"):
             if getattr(self, name) is not None:
                 convert(self, name, _path(name, getattr(self, name)))

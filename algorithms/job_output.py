@@ -99,9 +99,9 @@ def _make_folder(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise OutputError(f"{folder} is a file; --out needs a folder") from None
+        raise OutputError(f"{folder} is a file, not a folder for results") from None
     except NotADirectoryError:
-        raise OutputError(f"{folder}: a parent of it is a file; --out needs a folder") from None
+        raise OutputError(f"{folder}: a parent of it is a file, not a folder") from None
     except OSError as error:
         raise OutputError(
             f"cannot make the output folder {folder}: {error.strerror}. Choose one you may write."

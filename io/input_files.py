@@ -111,7 +111,7 @@ def _kinds_in(path: Path) -> list[str]:
         trees = table_names(file)
         kinds = [kind for kind in KINDS if kind in {tree.lower() for tree in trees}]
         if not kinds and not file.keys():
-            raise EmptyInputError(f"{path} is a ROOT file with nothing in it")
+            raise EmptyInputError(f"{path} is a ROOT file with nothing in it; write it again")
     if not kinds:
         raise InputFileError(
             f"{path} holds none of the trees {', '.join(KINDS)}; it holds "

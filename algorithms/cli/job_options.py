@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from trkx.algorithms.job_config import DEVICES, TARGETS, JobConfig, make_config
@@ -13,6 +14,8 @@ _NOT_SETTINGS = ("command", "config", "debug")
 
 def add_job_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to `parser`; those not given do not appear in the parsed result."""
+    # Lets `--beam-spot -0.1,0.2` and `--events -1:2` (an error of its own) be values.
+    parser._negative_number_matcher = re.compile(r"^-\.?\d")
     silent = argparse.SUPPRESS  # an option that is not given must not override --config
     add = parser.add_argument
     add(
@@ -49,6 +52,12 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         help="maps and networks of your own (from `trkx train`) instead of the shipped ones",
     )
     add("--field", type=float, metavar="T", default=silent, help="field along z in tesla (2)")
+    add(
+        "--beam-spot",
+        metavar="X,Y",
+        default=silent,
+        help="where the beam line is, mm (0,0); for the finders gnn, classical and gnn+ckf",
+    )
     add(
         "--config",
         type=Path,

@@ -55,6 +55,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_ERROR, f"{self.prog}: error: {message}{hint}\nTry: {self.prog} --help\n")
 
 
+class _CommandParser(_Parser):
+    """The parser of one command."""
+
+    command: argparse.ArgumentParser  # what comes after `trkx COMMAND`
+
+
 def _all_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     actions = list(parser._actions)
     for action in parser._actions:
@@ -100,11 +106,12 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
 
 
-def _command_parser(module: object, command: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog="trkx")
+def _command_parser(module: object, command: str) -> _CommandParser:
+    parser = _CommandParser(prog="trkx")
     subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     module.add_parser(subparsers)  # type: ignore[attr-defined]
-    _add_common_options(subparsers.choices[command])
+    parser.command = subparsers.choices[command]
+    _add_common_options(parser.command)
     return parser
 
 
@@ -139,7 +146,11 @@ def _report(error: BaseException, command: str, debug: bool) -> int:
 def _run_command(command: str, arguments: Sequence[str], verbose: bool, debug: bool) -> int:
     try:
         module = importlib.import_module(f"trkx.algorithms.cli.{command}")
-        args = _command_parser(module, command).parse_args([command, *arguments])
+        parser = _command_parser(module, command)
+        args, unknown = parser.parse_known_args([command, *arguments])
+        if unknown:
+            # Of the command, not of `trkx`: its own help is what to look at.
+            parser.command.error(f"unrecognized arguments: {' '.join(unknown)}")
         args.verbose = getattr(args, "verbose", False) or verbose
         args.debug = debug = getattr(args, "debug", False) or debug
         return int(module.run(args) or EXIT_OK)
@@ -180,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_OK
     if args.command not in COMMANDS:
         near = difflib.get_close_matches(args.command, COMMANDS, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         print(
             f"trkx: error: no command {args.command!r}{hint} Commands: {', '.join(COMMANDS)}",
             file=sys.stderr,

@@ -78,6 +78,12 @@ def test_an_unknown_option_names_the_nearest(capsys):
     assert code == 2
     assert "--finder" in err
     assert "Traceback" not in err
+    code, _, err = call(capsys, "compare", "--findrs", "gnn")
+    assert code == 2
+    assert err == (
+        "trkx compare: error: unrecognized arguments: --findrs gnn; did you mean --finders?\n"
+        "Try: trkx compare --help\n"
+    )
 
 
 @pytest.mark.parametrize("error", [ConfigError("threads: 0"), DeviceError("no cuda here")])

@@ -8,6 +8,7 @@ from trkx.algorithms.job_config import (
     JobConfig,
     finder_key,
     make_config,
+    parse_beam_spot,
     parse_event_range,
     read_config_file,
 )
@@ -26,6 +27,18 @@ def test_event_ranges(text, expected):
 def test_bad_event_ranges(text):
     with pytest.raises(ConfigError, match="events"):
         parse_event_range(text)
+
+
+@pytest.mark.parametrize("value", ["-0.5,1", "-.5, 1.0", (-0.5, 1), [-0.5, 1]])
+def test_beam_spots(value):
+    assert parse_beam_spot(value) == (-0.5, 1.0)
+    assert JobConfig(input="in", out="out", beam_spot=value).beam_spot == (-0.5, 1.0)
+
+
+@pytest.mark.parametrize("value", ["", "1", "1,2,3", "a,b", "nan,0", "inf,0", "30,0", 3, None])
+def test_bad_beam_spots(value):
+    with pytest.raises(ConfigError, match="beam_spot: .* Write X,Y in mm"):
+        parse_beam_spot(value)
 
 
 def test_names_are_split_checked_and_kept_in_order():

@@ -59,77 +59,105 @@ def _bias(x, bias):
 
 @njit(**JIT)
 def _encode(features, w1, b1, w2, b2, out):
-    """out[:, :h] = MLP(features)."""
-    h = w2.shape[1]
+    """out = MLP(features). Products go straight to their buffers: allocation costs more."""
+    u = np.empty((BLOCK, w1.shape[1]), np.float32)
     for start in range(0, len(features), BLOCK):
         stop = min(start + BLOCK, len(features))
-        u = np.dot(features[start:stop], w1)
-        _bias_relu(u, b1)
-        y = np.dot(u, w2)
-        for r in range(stop - start):
-            for c in range(h):
-                out[start + r, c] = y[r, c] + b2[c]
+        n = stop - start
+        np.dot(features[start:stop], w1, u[:n])
+        _bias_relu(u[:n], b1)
+        np.dot(u[:n], w2, out[start:stop])
+        _bias(out[start:stop], b2)
 
 
 @njit(**JIT)
-def _project(x, h, weight, bias, out):
-    """out = x[:, :h] @ weight + bias, both maps of a step side by side."""
-    v = np.empty((BLOCK, h), np.float32)
-    for start in range(0, len(x), BLOCK):
-        stop = min(start + BLOCK, len(x))
-        v[: stop - start] = x[start:stop, :h]
-        y = np.dot(v[: stop - start], weight)
-        _bias(y, bias)
-        out[start:stop] = y
+def _project(v, weight, bias, out):
+    """out = v @ weight + bias, the maps to both ends of a triplet side by side."""
+    for start in range(0, len(v), BLOCK):
+        stop = min(start + BLOCK, len(v))
+        np.dot(v[start:stop], weight, out[start:stop])
+        _bias(out[start:stop], bias)
+
+
+# The inner loops are functions of their own: the compiler vectorises them only apart from the
+# matrix products.
+@njit(**JIT)
+def _gather_relu(u, p, a, b):
+    """u = relu(u + p[a, first half] + p[b, second half])."""
+    h = u.shape[1]
+    for r in range(len(a)):
+        i, j = a[r], b[r]
+        for c in range(h):
+            u[r, c] = max(u[r, c] + p[i, c] + p[j, h + c], np.float32(0))
 
 
 @njit(**JIT)
-def _messages(x, m, p, a, b, w_state, w_message, b_message, gain, bias):
-    """One step on the triplets: update m, and sum it at both edges into x."""
+def _scatter(m, a, b, sums):
+    """Sum messages at both edges: into b, out of a."""
     h = m.shape[1]
-    x[:, h:] = 0
+    for r in range(len(a)):
+        i, j = a[r], b[r]
+        for c in range(h):
+            sums[j, c] += m[r, c]
+            sums[i, h + c] += m[r, c]
+
+
+@njit(**JIT)
+def _add_bias_relu(u, y, bias):
+    for r in range(u.shape[0]):
+        for c in range(u.shape[1]):
+            u[r, c] = max(u[r, c] + y[r, c] + bias[c], np.float32(0))
+
+
+@njit(**JIT)
+def _messages(m, p, a, b, sums, w_state, w_message, b_message, gain, bias):
+    """One step on the triplets: update m, and sum it at both edges: into b, out of a."""
+    h = m.shape[1]
+    sums[:] = 0
+    u = np.empty((BLOCK, h), np.float32)
+    y = np.empty((BLOCK, h), np.float32)
     for start in range(0, len(m), BLOCK):
         stop = min(start + BLOCK, len(m))
+        n = stop - start
         block = m[start:stop]
-        u = np.dot(block, w_state)
-        for r in range(stop - start):
-            i, j = a[start + r], b[start + r]
-            for c in range(h):
-                u[r, c] = max(u[r, c] + p[i, c] + p[j, h + c], np.float32(0))
-        y = np.dot(u, w_message)
-        _bias(y, b_message)
-        _add_norm(block, y, gain, bias)
-        for r in range(stop - start):
-            i, j = a[start + r], b[start + r]
-            for c in range(h):
-                x[j, h + c] += block[r, c]
-                x[i, 2 * h + c] += block[r, c]
+        np.dot(block, w_state, u[:n])
+        _gather_relu(u[:n], p, a[start:stop], b[start:stop])
+        np.dot(u[:n], w_message, y[:n])
+        _bias(y[:n], b_message)
+        _add_norm(block, y[:n], gain, bias)
+        _scatter(block, a[start:stop], b[start:stop], sums)
 
 
 @njit(**JIT)
-def _update(x, h, w1, b1, w2, b2, gain, bias):
-    """One step on the edges: x[:, :h] += LayerNorm(MLP(x))."""
-    for start in range(0, len(x), BLOCK):
-        block = x[start : min(start + BLOCK, len(x))]
-        u = np.dot(block, w1)
-        _bias_relu(u, b1)
-        y = np.dot(u, w2)
-        _bias(y, b2)
-        _add_norm(block, y, gain, bias)
+def _update(v, sums, w_own, w_sums, b1, w2, b2, gain, bias):
+    """One step on the edges: v += LayerNorm(MLP(v, sums))."""
+    h = v.shape[1]
+    u = np.empty((BLOCK, h), np.float32)
+    y = np.empty((BLOCK, h), np.float32)
+    for start in range(0, len(v), BLOCK):
+        stop = min(start + BLOCK, len(v))
+        n = stop - start
+        np.dot(v[start:stop], w_own, u[:n])
+        np.dot(sums[start:stop], w_sums, y[:n])
+        _add_bias_relu(u[:n], y[:n], b1)
+        np.dot(u[:n], w2, y[:n])
+        _bias(y[:n], b2)
+        _add_norm(v[start:stop], y[:n], gain, bias)
 
 
 @njit(**JIT)
-def _triplet_scores(m, p, a, b, w_state, bias, w_out, b_out, out):
+def _triplet_scores(m, p, a, b, w_state, w_out, b_out, out):
     h = m.shape[1]
+    u = np.empty((BLOCK, h), np.float32)
     for start in range(0, len(m), BLOCK):
         stop = min(start + BLOCK, len(m))
-        u = np.dot(m[start:stop], w_state)
-        for r in range(stop - start):
+        n = stop - start
+        np.dot(m[start:stop], w_state, u[:n])
+        for r in range(n):
             i, j = a[start + r], b[start + r]
             total = b_out
             for c in range(h):
-                value = u[r, c] + p[i, c] + p[j, h + c] + bias[c]
-                total += max(value, np.float32(0)) * w_out[c]
+                total += max(u[r, c] + p[i, c] + p[j, h + c], np.float32(0)) * w_out[c]
             out[start + r] = total
 
 
@@ -170,7 +198,7 @@ class FusedInference:
                         state[f"message_norm.{k}.bias"],
                     ),
                     (
-                        *mlp(f"update.{k}"),
+                        *_split(h, *mlp(f"update.{k}")),
                         state[f"update_norm.{k}.weight"],
                         state[f"update_norm.{k}.bias"],
                     ),
@@ -183,24 +211,28 @@ class FusedInference:
         n, t = graph.n_edges, graph.n_triplets
         a = np.ascontiguousarray(graph.triplet_index[0])
         b = np.ascontiguousarray(graph.triplet_index[1])
-        x = np.empty((n, 3 * h), np.float32)  # edge state, sum of messages in, sum out
+        v = np.empty((n, h), np.float32)
         m = np.empty((t, h), np.float32)
         p = np.empty((n, 2 * h), np.float32)
+        sums = np.empty((n, 2 * h), np.float32)
         features = np.concatenate([graph.edge_features, self._embed[graph.edge_pair]], axis=1)
-        _encode(features, *self._encode_edge, x)
+        _encode(features, *self._encode_edge, v)
         _encode(np.ascontiguousarray(graph.triplet_features), *self._encode_triplet, m)
         for projection, message, update in self._steps:
-            _project(x, h, *projection, p)
-            _messages(x, m, p, a, b, *message)
-            _update(x, h, *update)
+            _project(v, *projection, p)
+            _messages(m, p, a, b, sums, *message)
+            _update(v, sums, *update)
         edge = np.empty((n, 1), np.float32)
-        _encode(np.ascontiguousarray(x[:, :h]), *self._edge_score, edge)
+        _encode(v, *self._edge_score, edge)
         w1, b1, w2, b2 = self._triplet_score
         both = np.ascontiguousarray(np.concatenate([w1[:h], w1[h : 2 * h]], axis=1))
-        _project(x, h, both, np.zeros(2 * h, np.float32), p)
+        _project(v, both, np.concatenate([b1, np.zeros(h, np.float32)]), p)
         triplet = np.empty(t, np.float32)
-        _triplet_scores(
-            m, p, a, b, np.ascontiguousarray(w1[2 * h :]), b1, np.ascontiguousarray(w2[:, 0]),
-            b2[0], triplet,
-        )  # fmt: skip
+        w_state = np.ascontiguousarray(w1[2 * h :])
+        _triplet_scores(m, p, a, b, w_state, np.ascontiguousarray(w2[:, 0]), b2[0], triplet)
         return edge[:, 0], triplet
+
+
+def _split(h: int, w1: np.ndarray, *rest: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The rows of `w1` that act on the edge's own state, and on the sums of messages."""
+    return np.ascontiguousarray(w1[:h]), np.ascontiguousarray(w1[h:]), *rest

@@ -10,7 +10,13 @@ import acts.examples
 from trkx.algorithms.ckf_working_points import CkfPass, CkfWorkingPoint, FinderCuts, ckfWorkingPoint
 from trkx.algorithms.track_merging import TrackMergingAlgorithm
 
-__all__ = ["addCkf", "addCkfPass", "addTrackFinding", "geometrySelection"]
+__all__ = [
+    "addAmbiguityResolution",
+    "addCkf",
+    "addCkfPass",
+    "addTrackFinding",
+    "geometrySelection",
+]
 
 
 def addCkf(
@@ -123,7 +129,8 @@ def addCkfPass(
             magneticField=field,
         )
     )
-    return addTrackFinding(
+    ambiguous = f"{outputTracks}_ambiguous"
+    addTrackFinding(
         s,
         trackingGeometry,
         field,
@@ -131,9 +138,10 @@ def addCkfPass(
         inputMeasurements=inputMeasurements,
         inputSeeds=estimated,
         inputTrackParameters=parameters,
-        outputTracks=outputTracks,
+        outputTracks=ambiguous,
         logLevel=logLevel,
     )
+    return addAmbiguityResolution(s, settings.cuts, ambiguous, outputTracks, logLevel)
 
 
 def addTrackFinding(
@@ -149,7 +157,7 @@ def addTrackFinding(
     twoWay: bool = True,
     logLevel: Any = None,
 ) -> Any:
-    """Follow seeds through the detector and resolve the ambiguities among the tracks.
+    """Follow seeds through the detector; the tracks may share measurements.
 
     Args:
         s: the sequencer.
@@ -159,8 +167,7 @@ def addTrackFinding(
         inputMeasurements: whiteboard key of a measurement subset.
         inputSeeds: key of the seeds.
         inputTrackParameters: key of their parameters, in the same order.
-        outputTracks: key of the tracks; before ambiguity resolution they are
-            `<outputTracks>_ambiguous`.
+        outputTracks: key of the tracks.
         stayOnSeed: on the surfaces of a seed take only the seed's measurements.
         twoWay: search inward, too.
         logLevel: see `addCkf`.
@@ -169,7 +176,6 @@ def addTrackFinding(
         the sequencer.
     """
     level = logLevel or acts.logging.FATAL
-    ambiguous = f"{outputTracks}_ambiguous"
     everywhere = acts.GeometryIdentifier()
     selection: tuple[list[float], ...] = (
         [],  # edges in |eta|: none, one set of cuts
@@ -191,7 +197,7 @@ def addTrackFinding(
             inputMeasurements=inputMeasurements,
             inputInitialTrackParameters=inputTrackParameters,
             inputSeeds=inputSeeds,
-            outputTracks=ambiguous,
+            outputTracks=outputTracks,
             findTracks=acts.examples.TrackFindingAlgorithm.makeTrackFinderFunction(
                 trackingGeometry, field, level
             ),
@@ -202,10 +208,28 @@ def addTrackFinding(
             twoWay=twoWay,
         )
     )
+    return s
+
+
+def addAmbiguityResolution(
+    s: Any, cuts: FinderCuts, inputTracks: str, outputTracks: str, logLevel: Any = None
+) -> Any:
+    """Drop tracks until those left share few measurements; the poorer of two goes first.
+
+    Args:
+        s: the sequencer.
+        cuts: how many measurements a track may share, and must have.
+        inputTracks: whiteboard key of the tracks.
+        outputTracks: key of the tracks left.
+        logLevel: see `addCkf`.
+
+    Returns:
+        the sequencer.
+    """
     s.addAlgorithm(
         acts.examples.GreedyAmbiguityResolutionAlgorithm(
             level=logLevel or acts.logging.WARNING,
-            inputTracks=ambiguous,
+            inputTracks=inputTracks,
             outputTracks=outputTracks,
             maximumSharedHits=cuts.maximumSharedHits,
             maximumIterations=cuts.maximumIterations,

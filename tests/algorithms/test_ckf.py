@@ -1,14 +1,23 @@
 """The CKF chain on simulated muons."""
 
+from dataclasses import replace
+
 import acts
 import acts.arrow
 import acts.examples
 import numpy as np
 import pytest
 
+from trkx.algorithms.gnn_ckf import gnnCkfCuts, uncompleted
 from trkx.algorithms.helpers import addCkf, addGnnCkf, addTrackHits, addTruthTrackFinding
-from trkx.algorithms.track_hits import hits_of_proto_tracks, hits_of_table, hits_of_tracks
+from trkx.algorithms.track_hits import (
+    TrackHits,
+    hits_of_proto_tracks,
+    hits_of_table,
+    hits_of_tracks,
+)
 from trkx.algorithms.track_merging import TrackMergingAlgorithm
+from trkx.fitting import FitSummary
 
 TRACKS = acts.examples.ConstTrackContainer
 TABLE = acts.arrow.ArrowTable
@@ -126,6 +135,71 @@ def test_ckf_completes_short_tracks(muon_chain, whiteboard):
     s.run()
     assert seen["found"].n_tracks > 90
     assert efficiency(seen["truth"], seen["found"]) > 0.95
+
+
+def test_uncompleted_by_hand():
+    def hits(*lists):
+        offsets = np.cumsum([0, *map(len, lists)])
+        return TrackHits(offsets, np.array([m for track in lists for m in track], dtype=np.int64))
+
+    found = hits([0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10], [])
+    # Half of the second is on a completed track: that is enough. The third is too short.
+    assert uncompleted(found, hits([4, 5, 20], [30]), 4).tolist() == [True, False, False, False]
+    assert uncompleted(found, hits([0, 8]), 3).tolist() == [True, True, True, False]
+    assert uncompleted(found, hits([0, 1], [2, 9]), 3).tolist() == [False, True, True, False]
+    assert uncompleted(hits(), hits(), 3).tolist() == []
+
+
+def test_fitted_tracks_stand_in_for_those_the_ckf_loses(muon_chain, whiteboard):
+    s = muon_chain(muons=60, momentum=(2.0, 20.0))
+    addTruthTrackFinding(s)
+    summary = FitSummary()
+    # No measurement is that near, so the CKF completes nothing.
+    cuts = replace(gnnCkfCuts(), chi2CutOffMeasurement=1e-9, chi2CutOffOutlier=1e-9)
+    addGnnCkf(
+        s,
+        muon_chain.geometry,
+        muon_chain.field,
+        inputProtoTracks="truth_proto_tracks",
+        cuts=cuts,
+        summary=summary,
+    )
+    seen = {}
+
+    def see(event, truth, completed, tracks):
+        seen["truth"], seen["found"] = hits_of_proto_tracks(truth), hits_of_tracks(tracks)
+        seen["completed"] = len(completed)
+        seen["parameters"] = np.array(tracks.parameters)
+
+    s.addAlgorithm(
+        whiteboard(
+            see,
+            truth=("truth_proto_tracks", PROTO),
+            completed=("gnn_ckf_tracks_completed", TRACKS),
+            tracks=("gnn_ckf_tracks", TRACKS),
+        )
+    )
+    s.run()
+    assert seen["completed"] == 0
+    assert seen["found"].n_tracks > 50
+    assert efficiency(seen["truth"], seen["found"]) > 0.97
+    assert np.isfinite(seen["parameters"]).all()
+    assert summary.total.found == seen["truth"].n_tracks
+    assert summary.total.failed == 0
+
+
+def test_gnn_ckf_of_an_event_without_tracks(muon_chain, whiteboard):
+    s = muon_chain(muons=1, momentum=(0.01, 0.02))
+    addTruthTrackFinding(s)
+    addGnnCkf(s, muon_chain.geometry, muon_chain.field, inputProtoTracks="truth_proto_tracks")
+    counts = []
+    s.addAlgorithm(
+        whiteboard(
+            lambda event, tracks: counts.append(len(tracks)), tracks=("gnn_ckf_tracks", TRACKS)
+        )
+    )
+    s.run()
+    assert counts == [0]
 
 
 def test_merging_keeps_order_and_content(muon_chain, whiteboard):

@@ -94,6 +94,11 @@ def runReconstruction(
     check_weights(config)
     _, tracking_geometry = buildGenericDetector()
     with EventFiles.open(config.input) as files:
+        if not files.has_measurements:
+            raise InputError(
+                f"no measurements tree in {', '.join(map(str, config.input))}, which fits and "
+                "labels need; name the whole folder, or measurements.root as well"
+            )
         events = event_range(files, config.events)
         first_available, has_truth = files.available[0], files.has_truth
     s = acts.examples.Sequencer(

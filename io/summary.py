@@ -17,6 +17,12 @@ __all__ = ["FileSummary", "TreeSummary", "find_root_files", "summarize_file"]
 
 EVENT_BRANCHES = ("event_id", "event_nr")
 
+# Trees with one entry per event: the counter and one of the lists that it counts.
+_LISTS = {
+    "particles": ("n_particles", BARCODE[0]),
+    "tracksummary": ("n_tracks", "nMeasurements"),
+}
+
 
 @dataclass(frozen=True)
 class TreeSummary:
@@ -90,8 +96,9 @@ def _summarize_tree(tree: Any, name: str) -> TreeSummary:
     if event_branch is not None:
         numbers = tree[event_branch].array(library="np")
         events, rows = np.unique(numbers, return_counts=True)
-        if name.lower() == "particles" and len(events) == tree.num_entries:
-            rows = _lengths(tree, f"n_{name}", BARCODE[0])
+        lists = _LISTS.get(name.lower())
+        if lists is not None and len(events) == tree.num_entries:
+            rows = _lengths(tree, *lists)
     noise = None
     if name.lower() == "measurements":
         lengths = _lengths(tree, "n_measurement_particles", f"particles_{BARCODE[0]}")

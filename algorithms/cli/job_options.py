@@ -23,7 +23,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DIR",
         default=silent,
-        help="folders written by `trkx simulate` (or their spacepoints.root)",
+        help="folders written by `trkx simulate`, or files of theirs one by one",
     )
     add("--out", metavar="DIR", default=silent, help="folder for the results")
     add(

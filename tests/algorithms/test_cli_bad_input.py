@@ -160,6 +160,12 @@ def test_unknown_geometry(refused, broken_sample):
     assert "geometry" in refused(input=broken_sample(lambda path: rewrite(path, move)))
 
 
+def test_space_points_alone(refused, tiny_sample):
+    message = refused(input=tiny_sample / "spacepoints.root")
+    assert "no measurements tree" in message
+    assert "name the whole folder" in message
+
+
 def test_events_outside(refused):
     assert "0:3" in refused("--events", "2:9")
 

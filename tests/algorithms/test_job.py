@@ -64,6 +64,16 @@ def test_the_chain_finds_and_fits_nearly_everything(comparison):
     assert all(fit["fit_fraction"] > 0.9 for f in (truth, ckf) for fit in f["fits"].values())
 
 
+def test_info_counts_the_tracks_of_each_event(comparison, capsys):
+    path = next(comparison.glob("tracksummary_*_kf.root"))
+    with uproot.open(path) as file:
+        counts = [len(event) for event in file["tracksummary"]["nMeasurements"].array()]
+    assert min(counts) > 20
+    assert main(["info", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert f"min {min(counts)}, mean {np.mean(counts):.1f}, max {max(counts)}" in out
+
+
 def test_every_finder_is_timed(comparison):
     finders = load_performance(comparison / "performance.json")["finders"]
     for name in ("truth", "ckf-fast"):

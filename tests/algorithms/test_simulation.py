@@ -190,6 +190,7 @@ def test_command_refuses_to_overwrite(tiny_sample, capsys):
         (["--process", "single-muon", "--gun", "211"], "shoots muons"),
         (["--process", "muons"], "unknown process 'muons'"),
         (["--gun", "13", "--eta", "-2:-3"], "η range -2.0:-3.0"),
+        (["--gun", "999999"], "gun pdg is 999999; choose one of 11 (electron)"),
     ],
 )
 def test_command_names_what_is_wrong(arguments, message, tmp_path, capsys):

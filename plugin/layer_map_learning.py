@@ -25,7 +25,7 @@ class LayerMapConfig:
     triplet_count: int = 6  # rarer triplets of layers are left out, true triplets
     doublet_quantile: float = 0.999  # share of true doublets inside each doublet window
     triplet_quantile: float = 0.998  # share of true triplets inside each triplet window
-    overlap_quantile: float = 0.98  # share of true overlaps inside each of their windows
+    overlap_quantile: float = 0.995  # share of true overlaps inside each of their windows
     curvature_quantile: float = 0.993  # share of tracks that bend less than the limit
     slope_quantile: float = 0.9995  # share of true hits inside each cluster-shape window
     margin: float = 1.1  # windows are widened by this factor about their centre

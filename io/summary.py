@@ -12,6 +12,7 @@ from trkx.io.errors import InputFileError
 from trkx.io.provenance import PROVENANCE_KEY, read_provenance
 from trkx.io.root_table import open_root_file, table_names
 from trkx.io.schema import BARCODE, units_of
+from trkx.io.track_units import TRACK_TREES, track_unit
 
 __all__ = ["FileSummary", "TreeSummary", "find_root_files", "summarize_file"]
 
@@ -90,6 +91,8 @@ def _summarize_tree(tree: Any, name: str) -> TreeSummary:
     branches = [str(key) for key in tree.keys(recursive=False)]
     types = {key: str(tree[key].typename) for key in branches}
     units = units_of(name)
+    if name.lower() in TRACK_TREES:
+        units = {key: track_unit(key) for key in branches}
     columns = tuple((key, types[key], units.get(key, "")) for key in branches)
     events = rows = None
     event_branch = next((key for key in EVENT_BRANCHES if key in branches), None)

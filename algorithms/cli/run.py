@@ -54,7 +54,11 @@ def add_parser(subparsers: Any) -> None:
     )
     silent = argparse.SUPPRESS
     parser.add_argument(
-        "--finder", dest="finders", metavar="NAME", default=silent, help=", ".join(FINDERS)
+        "--finder",
+        dest="finders",
+        metavar="NAME",
+        default=silent,
+        help=", ".join(FINDERS) + " (default gnn)",
     )
     parser.add_argument(
         "--fitter",
@@ -67,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
         "--labels",
         metavar="DIR",
         default=silent,
-        help="also write labels, one per space point in input order (-1: on no track), "
+        help="also write labels, one integer per measurement in input order (-1: on no track), "
         "event by event as .npy",
     )
     add_job_options(parser)

@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="learn the layer map and the network from simulated events",
-        description="Learn the layer map (graph construction) and train the interaction network. "
+        description="Learn the layer map (graph construction) and train the interaction network.\n"
         "A model is a folder with map.npz, network.safetensors and card.json.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

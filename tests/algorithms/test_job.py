@@ -72,6 +72,11 @@ def test_info_counts_the_tracks_of_each_event(comparison, capsys):
     assert main(["info", str(path)]) == 0
     out = capsys.readouterr().out
     assert f"min {min(counts)}, mean {np.mean(counts):.1f}, max {max(counts)}" in out
+    columns = [line.split() for line in out.splitlines()]
+    assert ["err_eQOP_fit", "float[]", "e/GeV"] in columns
+    assert ["pull_eLOC0_fit", "float[]"] in columns
+    assert ["t_vx", "float[]", "mm"] in columns
+    assert ["nMeasurements", "uint32_t[]"] in columns
 
 
 def test_every_finder_is_timed(comparison):

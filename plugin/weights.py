@@ -52,11 +52,18 @@ class Model:
             card = json.loads(path.read_text())
         except ValueError as error:
             raise WeightsError(f"model card {path}: not JSON ({error}); install anew") from error
-        if card.get("format") != CARD_FORMAT:
+        found = card.get("format") if isinstance(card, dict) else type(card).__name__
+        if found != CARD_FORMAT:
             raise WeightsError(
-                f"model card {path}: found format {card.get('format')!r}, expected {CARD_FORMAT!r}"
+                f"model card {path}: found format {found!r}, expected {CARD_FORMAT!r}; install or "
+                "train it anew"
             )
-        for name, expected in card["sha256"].items():
+        checksums = card.get("sha256")
+        if not isinstance(checksums, dict) or "map.npz" not in checksums:
+            raise WeightsError(
+                f"model card {path}: has no checksum 'sha256' of map.npz; install or train it anew"
+            )
+        for name, expected in checksums.items():
             file = folder / name
             if not file.is_file():
                 raise WeightsError(f"model {folder}: '{name}' is missing; install or train it anew")
@@ -90,12 +97,16 @@ class Model:
                 f"model {self.folder}: has a layer map but no network; use the finder 'classical', "
                 "or train one with 'trkx train gnn'"
             )
-        network = InteractionNetwork(InteractionNetworkConfig(**self.card["network"]))
+        from safetensors import SafetensorError
+
         try:
+            network = InteractionNetwork(InteractionNetworkConfig(**self.card["network"]))
             network.load_state_dict(load_file(self.folder / "network.safetensors"))
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, TypeError, OSError, SafetensorError) as error:
+            reason = " ".join(str(error).split())
             raise WeightsError(
-                f"model {self.folder}: the weights do not fit the network of the card: {error}"
+                f"model {self.folder}: the weights do not fit the network of the card: {reason}; "
+                "install or train it anew"
             ) from error
         return network
 

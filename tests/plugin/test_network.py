@@ -16,7 +16,7 @@ from trkx.plugin.layer_map_graph import N_EDGE_FEATURES, N_TRIPLET_FEATURES, Lay
 from trkx.plugin.network_classifier import NetworkClassifier, torch_device
 from trkx.plugin.truth_metrics import TrackCounts
 from trkx.plugin.viterbi import ViterbiTrackBuilder
-from trkx.plugin.weights import Model
+from trkx.plugin.weights import Model, sha256
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,33 @@ def test_model_round_trip_and_refusals(toy_map, network, tmp_path):
         Model.open(folder)
     with pytest.raises(WeightsError, match=r"no card.json"):
         Model.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: [card], "found format 'list'"),
+        (lambda card: {**card, "sha256": None}, "no checksum"),
+        (lambda card: {**card, "network": {"foo": 1}}, "do not fit the network .*foo"),
+    ],
+)
+def test_cards_that_make_no_sense(change, message, toy_map, network, tmp_path):
+    Model.write(tmp_path, toy_map, network, {})
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(WeightsError, match=message):
+        load_pipeline("gnn", weights=tmp_path)
+
+
+def test_weights_that_end_early(toy_map, network, tmp_path):
+    Model.write(tmp_path, toy_map, network, {})
+    weights = tmp_path / "network.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    card = json.loads((tmp_path / "card.json").read_text())
+    card["sha256"][weights.name] = sha256(weights)
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="do not fit the network"):
+        load_pipeline("gnn", weights=tmp_path)
 
 
 def test_a_classical_model_has_no_network(toy_map, tmp_path):

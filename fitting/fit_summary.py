@@ -12,6 +12,8 @@ import acts.examples
 __all__ = ["FitCounts", "FitSummary", "FitSummaryAlgorithm"]
 
 TOLERATED_FAILURES = 0.005
+# Small samples pass any fraction with one failure; a warning should mean something.
+FEW_FAILURES = 5
 """Fraction of failed fits above which an event is worth a warning."""
 
 
@@ -103,8 +105,8 @@ class FitSummaryAlgorithm(acts.examples.IAlgorithm):
             inputStarted: key of the proto tracks with start parameters; default: all have.
             foundAreTracks: whether `inputFound` are tracks, as for a refit.
             summary: where the counts go.
-            level: log level; events with more than 0.5% failures are logged as warnings, the
-                others at debug level.
+            level: log level; events with more than 0.5% failures, and more than five, are logged
+                as warnings, the others at debug level.
         """
         acts.examples.IAlgorithm.__init__(self, "FitSummaryAlgorithm", level)
         examples = acts.examples
@@ -132,7 +134,7 @@ class FitSummaryAlgorithm(acts.examples.IAlgorithm):
             fitted=len(self._tracks(store)),
         )
         self._summary.add(context.eventNumber, counts)
-        worth_a_warning = counts.failed > TOLERATED_FAILURES * counts.found
+        worth_a_warning = counts.failed > max(TOLERATED_FAILURES * counts.found, FEW_FAILURES)
         self.logger.log(
             acts.logging.WARNING if worth_a_warning else acts.logging.DEBUG,
             f"{self._label}, event {context.eventNumber}: {counts}",

@@ -12,9 +12,10 @@ import acts.examples
 __all__ = ["FitCounts", "FitSummary", "FitSummaryAlgorithm"]
 
 TOLERATED_FAILURES = 0.005
-# Small samples pass any fraction with one failure; a warning should mean something.
-FEW_FAILURES = 5
 """Fraction of failed fits above which an event is worth a warning."""
+
+FEW_FAILURES = 5
+"""Failed fits that are never worth one: in a small collection, one failure exceeds any fraction."""
 
 
 @dataclass(frozen=True)

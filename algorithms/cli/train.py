@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from trkx.algorithms.job_config import DEVICES
-from trkx.io.errors import ConfigError, InputError, OutputExistsError, TrkxError
+from trkx.io.errors import ConfigError, OutputExistsError, TrkxError
 
 EPILOG = """\
 examples:
@@ -158,30 +158,14 @@ def _folders(args: argparse.Namespace) -> dict[str, Path]:
 
 def _score(folder: Path, args: argparse.Namespace) -> None:
     """Find the tracks of validation events, and write how well into the model card."""
-    from trkx.algorithms.labelled_events import labelled_events
-    from trkx.io.event_files import EventFiles
-    from trkx.plugin import load_pipeline
-    from trkx.plugin.truth_metrics import TrackCounts
+    from trkx.algorithms.model_scores import score_model
     from trkx.plugin.weights import Model
 
-    model = Model.open(folder)
+    model = Model.open(folder)  # before simulating anything
     inputs = args.input if args.stage == "score" else None
     inputs = inputs or [_simulate(args, "validation", VALIDATION_EVENTS, VALIDATION_SEED)]
-    files = EventFiles.open(inputs)
-    _check_truth(files, inputs)
-    scores: dict[str, Any] = {
-        "rule": "double majority; charged, |eta| < 4, at least 7 measurements, above pt_min",
-        "events": len(files),
-        "input": [_input_provenance(Path(i)) for i in inputs],
-    }
-    for finder in ("gnn", "classical") if "network" in model.card else ("classical",):
-        pipeline, counts = load_pipeline(finder, weights=folder), TrackCounts()
-        for event in labelled_events(files):
-            counts.add(event, pipeline(event.space_points), model.card["pt_min"])
-        scores[finder] = {k: round(v, 5) for k, v in counts.summary().items()}
-        scores[finder]["targets"] = counts.targets
-        print(f"{finder}: {', '.join(f'{k} {v}' for k, v in scores[finder].items())}")
-    model.update_card(scores=scores)
+    for finder, scores in score_model(model, inputs).items():
+        print(f"{finder}: {', '.join(f'{k} {v}' for k, v in scores.items())}")
 
 
 def _simulate(args: argparse.Namespace, name: str, n: int, seed: int) -> str:
@@ -207,15 +191,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _input_provenance(path: Path) -> Any:
-    from trkx.io.provenance import read_provenance
-
-    try:
-        return read_provenance(path / "measurements.root")
-    except Exception:  # files of other programs carry none
-        return None
-
-
 def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
     """Train one target into one folder."""
     from trkx.algorithms.training_folder import (
@@ -224,7 +199,7 @@ def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
         existing_model,
         make_folder,
     )
-    from trkx.io.event_files import EventFiles
+    from trkx.algorithms.training_input import input_provenance, open_training_events
     from trkx.plugin.errors import need
     from trkx.plugin.weights import Model
 
@@ -236,8 +211,7 @@ def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
     inputs = args.input or [
         _simulate(args, "events", max(args.events, args.map_events), SEED),
     ]
-    files = EventFiles.open(inputs)
-    _check_truth(files, inputs)
+    files = open_training_events(inputs)
     make_folder(folder)
     if args.force:
         drop_checkpoints(folder)
@@ -246,7 +220,7 @@ def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
         "target": target,
         "pt_min": PT_MIN[target],
         "versions": _versions(),
-        "training_input": [_input_provenance(Path(i)) for i in inputs],
+        "training_input": input_provenance(inputs),
     }
     model = None if args.force else existing_model(folder)
     if args.stage == "gnn":
@@ -277,14 +251,6 @@ def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
     assert model is not None
     card = {k: v for k, v in model.card.items() if k not in ("sha256", "format", "scores")}
     _train_network(args, files, folder, layer_map, card | about)
-
-
-def _check_truth(files: Any, inputs: list[str]) -> None:
-    if not (files.has_truth and files.has_measurements):
-        raise InputError(
-            f"training and scores need truth, which {', '.join(inputs)} does not have; add "
-            "measurements.root and particles.root of the same events"
-        )
 
 
 def _warn_fewer(files: Any, wanted: int, verb: str) -> None:

@@ -222,3 +222,12 @@ def test_output_that_may_not_be_written(tiny_sample, tmp_path, refused, monkeypa
     monkeypatch.setattr(training_folder.os, "access", lambda path, mode: False)
     arguments = ["--input", tiny_sample, "--target", "pt1"]
     assert "Permission denied" in refused("graph", *arguments, "--out", tmp_path / "model")
+
+
+def test_events_reserved_for_tests_are_refused(tmp_path, capsys):
+    sample = tmp_path / "sample"
+    arguments = ["simulate", "--events", "1", "--pileup", "0", "--noise", "0"]
+    assert main([*arguments, "--seed", "900001", "--out", str(sample)]) == 0
+    code = main(["train", "graph", "--input", str(sample), "--out", str(tmp_path / "model")])
+    assert code == 2
+    assert "seeds from 900000 on are for tests only" in capsys.readouterr().err

@@ -118,3 +118,15 @@ def test_timing_names_every_stage(toy_events, classical):
     timing = classical(toy_events[10].space_points).timing
     assert list(timing) == ["graph_construction", "track_building"]
     assert all(seconds > 0 for seconds in timing.values())
+
+
+def test_hooks_see_the_graph_after_every_stage(toy_events, toy_map):
+    seen = []
+    pipeline = Pipeline(
+        LayerMapGraph(toy_map),
+        [],
+        ViterbiTrackBuilder(layer_map=toy_map),
+        hooks=[lambda stage, graph: seen.append((stage, graph.n_edges > 0))],
+    )
+    pipeline(toy_events[10].space_points)
+    assert seen == [("graph_construction", True)]

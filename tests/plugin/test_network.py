@@ -161,3 +161,13 @@ def test_the_same_seed_gives_the_same_network(toy_events, toy_map):
     one, two = (train_network(dataset, shape, config, progress=False) for _ in range(2))
     for name, value in one.state_dict().items():
         torch.testing.assert_close(two.state_dict()[name], value)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_the_network_on_a_gpu_scores_as_on_the_cpu(toy_events, toy_map, network):
+    graph = LayerMapGraph(toy_map)(toy_events[0].space_points)
+    on_cpu = NetworkClassifier(network, "cpu")(graph)
+    on_gpu = NetworkClassifier(network, "cuda")(graph)
+    np.testing.assert_allclose(on_gpu.edge_scores, on_cpu.edge_scores, atol=1e-3)
+    np.testing.assert_allclose(on_gpu.triplet_scores, on_cpu.triplet_scores, atol=1e-3)

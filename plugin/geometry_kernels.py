@@ -3,6 +3,9 @@
 Circles through the beam line become straight lines under the conformal map
 (x, y) → (x, y) / r² (Hansroul, Jeremie and Savard, Nucl. Instrum. Meth. A 270, 498 (1988)), so
 that curvature and residuals need no trigonometric functions.
+
+Numba's cache notices changes of a kernel's own file only, not of what it calls: after a change
+here, run `make clean`, or the kernels of other files keep the old code.
 """
 
 from __future__ import annotations

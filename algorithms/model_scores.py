@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from trkx.algorithms.labelled_events import labelled_events
+from trkx.algorithms.track_counts import TrackCounts
 from trkx.algorithms.training_input import input_provenance, open_training_events
 from trkx.plugin import load_pipeline
-from trkx.plugin.truth_metrics import TrackCounts
 from trkx.plugin.weights import Model
 
 __all__ = ["score_model"]

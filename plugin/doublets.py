@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from trkx.plugin import geometry_kernels as g
 from trkx.plugin.geometry_kernels import (
     CX,
     CY,
@@ -59,7 +58,7 @@ def _along_range(r, z, z0_low, z0_high, barrel, low, high):
 
 @njit(**JIT)
 def _find(
-    hit, layer, module, sign, cell_start, edges, windows, pair_outer, pair_start, barrel, mirror,
+    hit, layer, sign, cell_start, edges, windows, pair_outer, pair_start, barrel, mirror,
     along, across, capacity,
 ):  # fmt: skip
     n = len(hit)
@@ -148,13 +147,10 @@ def find_doublets(
     capacity = max(16 * len(table), 1024)
     while True:
         count, source, target, pair, offset = _find(
-            table.hit, table.layer, table.module, table.sign, table.cell_start, layer_map.edges,
+            table.hit, table.layer, table.sign, table.cell_start, layer_map.edges,
             layer_map.windows, layer_map.pair_outer, layer_map.pair_start, layers.barrel,
             layers.mirror, layers.along, layers.across, capacity,
         )  # fmt: skip
         if count <= capacity:
             return source, target, pair, offset
         capacity = count
-
-
-__all__ = ["find_doublets", "g"]

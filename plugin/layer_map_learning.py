@@ -98,6 +98,13 @@ def _sample(event: LabelledEvent, layers: Layers, pt_min: float) -> _Sample:
     )
 
 
+def _unfold(values: np.ndarray, layers: Layers) -> np.ndarray:
+    """Statistics are folded to z >= 0: the discs at z < 0 take those of their mirror images."""
+    negative = ~layers.barrel & (layers.across[:, 1] <= 0)
+    values[negative] = values[layers.mirror[negative]]
+    return values
+
+
 def _slope_windows(shapes: np.ndarray, layers: Layers, config: LayerMapConfig) -> np.ndarray:
     """Range of |slope| that each cluster size allows; anything goes where statistics are poor."""
     out = np.zeros((len(layers), 2, N_SIZES, 2), np.float32)
@@ -118,10 +125,7 @@ def _slope_windows(shapes: np.ndarray, layers: Layers, config: LayerMapConfig) -
                 low, high = np.quantile(slope, [tail / 2, 1 - tail / 2])
                 extra = (config.margin - 1.0) * (high - low)
                 out[number, axis, n] = max(low - extra, 0.0), high + extra
-    # Statistics are folded to z >= 0: the mirrored layers take theirs.
-    negative = ~layers.barrel & (layers.across[:, 1] <= 0)
-    out[negative] = out[layers.mirror[negative]]
-    return out
+    return _unfold(out, layers)
 
 
 def _shape_lines(shapes: np.ndarray, layers: Layers) -> np.ndarray:
@@ -141,9 +145,7 @@ def _shape_lines(shapes: np.ndarray, layers: Layers) -> np.ndarray:
                 sigma = max(1.4826 * np.median(np.abs(residual[use])), 0.3)
                 use = (size > 0) & (np.abs(residual) < 4 * sigma)
             out[number, axis] = a, b, sigma
-    negative = ~layers.barrel & (layers.across[:, 1] <= 0)
-    out[negative] = out[layers.mirror[negative]]
-    return out
+    return _unfold(out, layers)
 
 
 def _overlap_sample(t: HitTable, layers: Layers, c: Crossings, node: np.ndarray) -> np.ndarray:
@@ -205,6 +207,54 @@ def _overlap_windows(rows: np.ndarray, layers: Layers, config: LayerMapConfig) -
     return out
 
 
+def _doublet_windows(
+    doublets: np.ndarray, n: int, config: LayerMapConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Layer pairs (P,) as inner * n + outer, their bin edges, and the windows of each bin."""
+    key = (doublets[:, 0] * n + doublets[:, 1]).astype(int)
+    pairs, count = np.unique(key, return_counts=True)
+    pairs = pairs[count >= max(config.pair_fraction * len(key), 6)]
+    edges = np.full((len(pairs), N_BINS + 1), ANYTHING, np.float32)
+    edges[:, 0] = -ANYTHING
+    windows = np.zeros((len(pairs), N_BINS, 6), np.float32)
+    q, m = config.doublet_quantile, config.margin
+    for p, pair in enumerate(pairs):
+        rows = doublets[key == pair]
+        n_bins = int(np.clip(len(rows) // config.hits_per_bin, 1, N_BINS))
+        edges[p, 1:n_bins] = np.quantile(rows[:, 2], np.linspace(0, 1, n_bins + 1)[1:-1])
+        in_bin = np.searchsorted(edges[p, 1:n_bins], rows[:, 2], side="right")
+        for k in range(n_bins):
+            part = rows[in_bin == k] if np.sum(in_bin == k) > 3 else rows
+            windows[p, k, 0:2] = _window(part[:, 6], q, m)
+            windows[p, k, 2] = np.quantile(np.abs(part[:, 4]), q) * m
+            windows[p, k, 3] = np.quantile(np.abs(part[:, 5]), q) * m
+            windows[p, k, 4:6] = _window(part[:, 3], 1.0, m)
+    return pairs, edges, windows
+
+
+def _triplet_windows(
+    triplets: np.ndarray, pairs: np.ndarray, n: int, config: LayerMapConfig
+) -> np.ndarray:
+    """(P, n, 6): the windows of `LayerMap.triplets`."""
+    m = config.margin
+    pair_of = np.full((n, n), -1)
+    pair_of[pairs // n, pairs % n] = np.arange(len(pairs))
+    triplet_windows = np.full((len(pairs), n, 6), -1.0, np.float32)
+    a, b, c = triplets[:, 0].astype(int), triplets[:, 1].astype(int), triplets[:, 2].astype(int)
+    triplet_key = np.where(pair_of[a, b] >= 0, pair_of[a, b] * n + c, -1)
+    order = np.argsort(triplet_key, kind="stable")
+    keys, start = np.unique(triplet_key[order], return_index=True)
+    for index, rows in zip(keys, np.split(triplets[order], start[1:]), strict=True):
+        if index < 0 or len(rows) < config.triplet_count:
+            continue
+        target = triplet_windows[index // n, index % n]
+        target[4:6] = np.quantile(np.abs(rows[:, 6:8]), config.triplet_quantile, axis=0) * m
+        for column in (0, 1):
+            low, high = _window(rows[:, 3 + column], config.triplet_quantile, m)
+            target[2 * column], target[2 * column + 1] = 0.5 * (low + high), 0.5 * (high - low)
+    return triplet_windows
+
+
 def learn_layer_map(
     events: Iterable[LabelledEvent],
     layers: Layers,
@@ -227,39 +277,7 @@ def learn_layer_map(
     overlaps = np.concatenate([s.overlaps for s in samples])
     curvature = np.concatenate([s.curvature for s in samples])
     n = len(layers)
-    key = (doublets[:, 0] * n + doublets[:, 1]).astype(int)
-    pairs, count = np.unique(key, return_counts=True)
-    pairs = pairs[count >= max(config.pair_fraction * len(key), 6)]
-    edges = np.full((len(pairs), N_BINS + 1), ANYTHING, np.float32)
-    edges[:, 0] = -ANYTHING
-    windows = np.zeros((len(pairs), N_BINS, 6), np.float32)
-    q, m = config.doublet_quantile, config.margin
-    for p, pair in enumerate(pairs):
-        rows = doublets[key == pair]
-        n_bins = int(np.clip(len(rows) // config.hits_per_bin, 1, N_BINS))
-        edges[p, 1:n_bins] = np.quantile(rows[:, 2], np.linspace(0, 1, n_bins + 1)[1:-1])
-        in_bin = np.searchsorted(edges[p, 1:n_bins], rows[:, 2], side="right")
-        for k in range(n_bins):
-            part = rows[in_bin == k] if np.sum(in_bin == k) > 3 else rows
-            windows[p, k, 0:2] = _window(part[:, 6], q, m)
-            windows[p, k, 2] = np.quantile(np.abs(part[:, 4]), q) * m
-            windows[p, k, 3] = np.quantile(np.abs(part[:, 5]), q) * m
-            windows[p, k, 4:6] = _window(part[:, 3], 1.0, m)
-    pair_of = np.full((n, n), -1)
-    pair_of[pairs // n, pairs % n] = np.arange(len(pairs))
-    triplet_windows = np.full((len(pairs), n, 6), -1.0, np.float32)
-    a, b, c = triplets[:, 0].astype(int), triplets[:, 1].astype(int), triplets[:, 2].astype(int)
-    triplet_key = np.where(pair_of[a, b] >= 0, pair_of[a, b] * n + c, -1)
-    order = np.argsort(triplet_key, kind="stable")
-    keys, start = np.unique(triplet_key[order], return_index=True)
-    for index, rows in zip(keys, np.split(triplets[order], start[1:]), strict=True):
-        if index < 0 or len(rows) < config.triplet_count:
-            continue
-        target = triplet_windows[index // n, index % n]
-        target[4:6] = np.quantile(np.abs(rows[:, 6:8]), config.triplet_quantile, axis=0) * m
-        for column in (0, 1):
-            low, high = _window(rows[:, 3 + column], config.triplet_quantile, m)
-            target[2 * column], target[2 * column + 1] = 0.5 * (low + high), 0.5 * (high - low)
+    pairs, edges, windows = _doublet_windows(doublets, n, config)
     inner = (pairs // n).astype(np.int32)
     return LayerMap(
         layers=layers,
@@ -268,7 +286,7 @@ def learn_layer_map(
         pair_start=np.searchsorted(inner, np.arange(n + 1)).astype(np.int32),
         edges=edges,
         windows=windows,
-        triplets=triplet_windows,
+        triplets=_triplet_windows(triplets, pairs, n, config),
         slopes=_slope_windows(shapes, layers, config),
         shape=_shape_lines(shapes, layers),
         overlaps=_overlap_windows(overlaps, layers, config),

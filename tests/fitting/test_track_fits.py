@@ -105,7 +105,7 @@ def fit_muons(muon_chain, whiteboard):
     return run
 
 
-def check(summary, residuals, errors, fewest=900):
+def check_fit(summary, residuals, errors, fewest=900):
     assert summary.total.found >= fewest
     assert summary.total.fraction_fitted >= 0.995
     assert len(residuals) == summary.total.fitted
@@ -119,17 +119,17 @@ def check(summary, residuals, errors, fewest=900):
 
 
 def test_kalman_fit(fit_muons):
-    check(*fit_muons(addKalmanFit))
+    check_fit(*fit_muons(addKalmanFit))
 
 
 def test_global_chi2_fit_ends_at_the_beam_line(fit_muons):
-    check(*fit_muons(addGlobalChi2Fit, events=1, muons=400), fewest=350)
+    check_fit(*fit_muons(addGlobalChi2Fit, events=1, muons=400), fewest=350)
 
 
 @pytest.mark.parametrize("settings", [KalmanSettings(), GlobalChi2Settings()])
 def test_refit(fit_muons, settings):
     events = 2 if isinstance(settings, KalmanSettings) else 1
-    check(*fit_muons(addKalmanFit, refit=settings, events=events), fewest=events * 450)
+    check_fit(*fit_muons(addKalmanFit, refit=settings, events=events), fewest=events * 450)
 
 
 def test_measurements_survive_the_fit(muon_chain, whiteboard):

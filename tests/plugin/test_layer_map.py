@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from trkx.algorithms.track_counts import TrackCounts
 from trkx.plugin import Pipeline, SpacePoints
 from trkx.plugin.errors import DetectorMismatchError, WeightsError
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.layer_map_graph import LayerMapGraph
 from trkx.plugin.truth_edges import crossings, true_doublets
-from trkx.plugin.truth_metrics import TrackCounts
 from trkx.plugin.viterbi import ViterbiTrackBuilder
 
 

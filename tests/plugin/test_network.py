@@ -7,6 +7,7 @@ import pytest
 import torch
 from trkx_toy import toy_event
 
+from trkx.algorithms.track_counts import TrackCounts
 from trkx.plugin import Pipeline, load_pipeline
 from trkx.plugin.edge_labels import label_graph
 from trkx.plugin.errors import DeviceError, StageError, WeightsError
@@ -14,7 +15,6 @@ from trkx.plugin.fused_inference import FusedInference
 from trkx.plugin.interaction_network import InteractionNetwork, InteractionNetworkConfig
 from trkx.plugin.layer_map_graph import N_EDGE_FEATURES, N_TRIPLET_FEATURES, LayerMapGraph
 from trkx.plugin.network_classifier import NetworkClassifier, torch_device
-from trkx.plugin.truth_metrics import TrackCounts
 from trkx.plugin.viterbi import ViterbiTrackBuilder
 from trkx.plugin.weights import Model, sha256
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from trkx.algorithms.labelled_events import labelled_events
+from trkx.algorithms.track_counts import TrackCounts
 from trkx.io.event_files import EventFiles
 from trkx.plugin import load_pipeline
 from trkx.plugin.errors import DetectorMismatchError, StageError
 from trkx.plugin.load import BUILDERS
-from trkx.plugin.truth_metrics import TrackCounts
 from trkx.plugin.weights import SHIPPED, Model, shipped_models
 
 

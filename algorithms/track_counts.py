@@ -1,4 +1,4 @@
-"""Track metrics on labelled events, for training and tuning: double majority, as everywhere."""
+"""Track metrics on the plugin's labelled events, for model cards: one rule, as everywhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trkx.algorithms.matching import match_tracks
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.space_points import LabelledEvent
 
@@ -29,25 +30,15 @@ class TrackCounts:
         self, event: LabelledEvent, candidates: TrackCandidates, pt_min: float, hits_min: int = 7
     ) -> np.ndarray:
         """Count one event; returns (P,) bool, which particles were found."""
-        n_hits = event.n_hits
-        length = np.diff(candidates.offsets)
-        track = np.repeat(np.arange(len(candidates)), length)
-        width = np.diff(event.offsets)[candidates.hits]
-        start = event.offsets[candidates.hits]
-        index = np.repeat(start - np.cumsum(width) + width, width) + np.arange(width.sum())
-        key = np.repeat(track, width) * np.int64(len(event.pt)) + event.particle[index]
-        key, shared = np.unique(key, return_counts=True)
-        t, p = key // len(event.pt), key % len(event.pt)
-        good = (2 * shared > length[t]) & (2 * shared > n_hits[p])
-        t, p, shared = t[good], p[good], shared[good]
-        found = np.zeros(len(event.pt), bool)
-        found[p] = True
+        matching = match_tracks(
+            candidates.offsets, candidates.hits, event.offsets, event.particle, len(event.pt)
+        )
+        found = matching.found(len(event.pt))
         target = event.targets(pt_min)
         displaced = target & (np.hypot(event.vertex[:, 0], event.vertex[:, 1]) > 1.0)
-        long = length >= hits_min
-        matched = np.zeros(len(candidates), bool)
-        matched[t] = True
-        per_particle = np.bincount(p[long[t]], minlength=len(event.pt))
+        long = np.diff(candidates.offsets) >= hits_min
+        matched = matching.particle >= 0
+        per_particle = np.bincount(matching.particle[matched & long], minlength=len(event.pt))
         self.targets += int(target.sum())
         self.found += int(found[target].sum())
         self.displaced += int(displaced.sum())
@@ -55,9 +46,9 @@ class TrackCounts:
         self.tracks += int(long.sum())
         self.fakes += int((long & ~matched).sum())
         self.duplicates += int(np.maximum(per_particle - 1, 0).sum())
-        of_target = target[p]
-        self.purity += float((shared / length[t])[of_target].sum())
-        self.completeness += float((shared / n_hits[p])[of_target].sum())
+        of_target = matched & target[matching.particle] if len(target) else matched
+        self.purity += float(matching.purity[of_target].sum())
+        self.completeness += float(matching.completeness[of_target].sum())
         self.matched += int(of_target.sum())
         return found
 

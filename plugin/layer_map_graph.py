@@ -17,6 +17,7 @@ from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
 from trkx.plugin.hit_table import HitTable, make_hit_table
 from trkx.plugin.layer_map import KAPPA_MAX, LayerMap
+from trkx.plugin.node_features import BASE_FEATURES
 from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.triplets import find_triplets, group_by, path_lengths
 
@@ -146,7 +147,8 @@ class LayerMapGraph:
             n_space_points=len(points),
             space_point=table.row,
             module=table.module,
-            node_features=table.hit[:, [g.R, g.PHI, g.Z]],
+            node_features=np.concatenate([table.hit[:, [g.R, g.PHI, g.Z]], table.size], axis=1),
+            feature_names=BASE_FEATURES[:5],
             edge_index=edge_index,
             edge_pair=pair,
             edge_features=features,

@@ -9,6 +9,9 @@ import numpy as np
 
 from trkx.plugin.errors import SpacePointError
 
+# Columns that tables of space points with strip clusters have as well.
+_CLUSTER_COLUMNS = ("is_strip", *(f"cluster{i}_{axis}" for i in (1, 2) for axis in "xyz"))
+
 
 @dataclass(frozen=True)
 class SpacePoints:
@@ -20,10 +23,13 @@ class SpacePoints:
     geometry_id: np.ndarray  # (N,) uint64, ACTS geometry identifier of the module
     size0: np.ndarray | None = None  # (N,) float32, cluster extent along local 0, channels
     size1: np.ndarray | None = None  # (N,) float32, cluster extent along local 1, channels
+    strip: np.ndarray | None = None  # (N,) bool, True: made of two strip clusters
+    clusters: np.ndarray | None = None  # (N, 2, 3) float32, global positions of the first and the
+    #   second cluster, mm; NaN for the second of a space point that has one only
 
     def __post_init__(self) -> None:
         n = len(self.x)
-        for name in ("y", "z", "geometry_id", "size0", "size1"):
+        for name in ("y", "z", "geometry_id", "size0", "size1", "strip", "clusters"):
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise SpacePointError(
@@ -59,6 +65,11 @@ class SpacePoints:
             raise SpacePointError(
                 f"space points: no column 'geometry_id'; found {', '.join(sorted(columns))}"
             )
+        strip = clusters = None
+        if all(name in columns for name in _CLUSTER_COLUMNS):
+            strip = np.ascontiguousarray(columns["is_strip"], dtype=bool)
+            clusters = np.stack([column(name) for name in _CLUSTER_COLUMNS[1:]], axis=1)
+            clusters = clusters.reshape(-1, 2, 3)
         return cls(
             x=column("x"),
             y=column("y"),
@@ -66,6 +77,8 @@ class SpacePoints:
             geometry_id=np.ascontiguousarray(columns["geometry_id"], dtype=np.uint64),
             size0=column(sizes[0]) if has_sizes else None,
             size1=column(sizes[1]) if has_sizes else None,
+            strip=strip,
+            clusters=clusters,
         )
 
 

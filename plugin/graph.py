@@ -45,6 +45,7 @@ class Graph:
     triplet_scores: np.ndarray | None = None  # (T,) float32, logits
     table: HitTable | None = None  # the nodes in search cells, for builders
     feature_names: tuple[str, ...] = BASE_FEATURES[:3]  # r (mm), phi (rad), z (mm), ...
+    event: int = -1  # number of the event; -1: not known
 
     @property
     def n_nodes(self) -> int:

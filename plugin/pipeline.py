@@ -51,7 +51,7 @@ class Pipeline:
             return clock()  # hooks are not part of any stage's time
 
         now = clock()
-        graph = self.graph_constructor(points, beam_spot)
+        graph = replace(self.graph_constructor(points, beam_spot), event=points.event)
         now = after("graph_construction", graph, now)
         for number, classify in enumerate(self.edge_classifiers):
             graph = classify(graph)

@@ -26,6 +26,7 @@ class SpacePoints:
     strip: np.ndarray | None = None  # (N,) bool, True: made of two strip clusters
     clusters: np.ndarray | None = None  # (N, 2, 3) float32, global positions of the first and the
     #   second cluster, mm; NaN for the second of a space point that has one only
+    event: int = -1  # number of the event, for stages that read or write files; -1: not known
 
     def __post_init__(self) -> None:
         n = len(self.x)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -12,7 +14,9 @@ from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.errors import StageError
 from trkx.plugin.graph import Graph
 from trkx.plugin.layer_map import LayerMap
+from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.track_output import make_candidates
+from trkx.plugin.weights import stage_model
 
 
 def probabilities(graph: Graph, stage: str) -> np.ndarray:
@@ -62,6 +66,14 @@ class ConnectedComponents:
         """With a layer map, tracks below its pT threshold are dropped."""
         self.config = config or ConnectedComponentsConfig()
         self.layer_map = layer_map
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
+        """From a table of a pipeline file: `model` (folder) and `ConnectedComponentsConfig`."""
+        config = read_settings(
+            ConnectedComponentsConfig, settings, "connected_components", ignore=("model",)
+        )
+        return cls(config, stage_model(settings, context).layer_map())
 
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph."""

@@ -6,7 +6,9 @@ edges of its own to the neighbouring layers; track completion adds it to the tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
@@ -19,7 +21,9 @@ from trkx.plugin.hit_table import HitTable, make_hit_table
 from trkx.plugin.layer_map import KAPPA_MAX, LayerMap
 from trkx.plugin.node_features import BASE_FEATURES
 from trkx.plugin.space_points import SpacePoints
+from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.triplets import find_triplets, group_by, path_lengths
+from trkx.plugin.weights import stage_model
 
 N_EDGE_FEATURES = 16
 N_TRIPLET_FEATURES = 5
@@ -86,6 +90,12 @@ class LayerMapGraph:
         self.layer_map = layer_map
         self.config = config or LayerMapGraphConfig()
         self._kappa_max = layer_map.windows[:, :, KAPPA_MAX].max(axis=1)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
+        """From a table of a pipeline file: `model` (folder) and `LayerMapGraphConfig`."""
+        config = read_settings(LayerMapGraphConfig, settings, "layer_map", ignore=("model",))
+        return cls(stage_model(settings, context).layer_map(), config)
 
     def __call__(self, points: SpacePoints, beam_spot: tuple[float, float] = (0.0, 0.0)) -> Graph:
         """Build the graph of one event; `beam_spot` is x and y of the beam line in mm."""

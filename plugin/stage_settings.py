@@ -20,6 +20,8 @@ class StageContext:
     folder: Path = field(default_factory=Path)  # of the pipeline file; paths in it are relative
     device: str = "cpu"  # 'cpu' or 'cuda'
     target: str = "pt1"
+    stage: str = ""  # name of the stage in the pipeline file
+    model: Path | None = None  # folder of 'trkx train' instead of the shipped model
 
     def path(self, name: str) -> Path:
         """A file that the pipeline file names."""

@@ -6,17 +6,22 @@ triplets alone, it is the classical builder that shows what the network adds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
 
 from trkx.plugin.candidates import TrackCandidates
+from trkx.plugin.errors import StageError
 from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.overlaps import attach_overlaps
+from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.track_output import make_candidates, overlap_search
+from trkx.plugin.weights import stage_model
 
 
 @njit(**JIT)
@@ -149,8 +154,18 @@ class ViterbiTrackBuilder:
         self.config = config or ViterbiConfig()
         self.layer_map = layer_map
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
+        """From a table of a pipeline file: `model` (folder) and `ViterbiConfig`."""
+        config = read_settings(ViterbiConfig, settings, "viterbi", ignore=("model",))
+        return cls(config, stage_model(settings, context).layer_map())
+
     def __call__(self, graph: Graph) -> TrackCandidates:
-        """Build the tracks of one graph; hits are ordered outward."""
+        """Build the tracks of one graph; hits are ordered outward.
+
+        Raises:
+            StageError: the graph has neither scores nor residuals of triplets.
+        """
         c = self.config
         weight, link = self._weights(graph)
         gap_cost = c.classical_gap if graph.edge_scores is None else c.gap_cost
@@ -168,6 +183,11 @@ class ViterbiTrackBuilder:
         """Gains of the edges and triplets, float32."""
         c = self.config
         if graph.edge_scores is None:
+            if graph.n_triplets and graph.triplet_features.shape[1] == 0:
+                raise StageError(
+                    "stage 'viterbi': the graph has neither edge scores nor residuals of "
+                    "triplets; put an edge classifier before it, or the constructor 'layer_map'"
+                )
             weight = np.full(graph.n_edges, c.classical_edge, np.float32)
             link = -c.chi2_weight * (graph.triplet_features[:, -1] + 1)
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
@@ -13,7 +15,9 @@ from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.overlaps import attach_overlaps
+from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.track_output import make_candidates, overlap_search
+from trkx.plugin.weights import stage_model
 
 
 @njit(**JIT)
@@ -102,6 +106,12 @@ class Walkthrough:
         """Without a layer map, hits of overlapping modules are not attached to paths."""
         self.config = config or WalkthroughConfig()
         self.layer_map = layer_map
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
+        """From a table of a pipeline file: `model` (folder) and `WalkthroughConfig`."""
+        config = read_settings(WalkthroughConfig, settings, "walkthrough", ignore=("model",))
+        return cls(config, stage_model(settings, context).layer_map())
 
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph."""

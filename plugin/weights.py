@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trkx.plugin.errors import WeightsError, need
+from trkx.plugin.errors import StageError, WeightsError, need
 
 if TYPE_CHECKING:
     from trkx.plugin.interaction_network import InteractionNetwork
     from trkx.plugin.layer_map import LayerMap
+    from trkx.plugin.stage_settings import StageContext
 
 SHIPPED = Path(__file__).parent / "models"
 TARGETS = ("pt1", "pt05")
@@ -146,6 +148,25 @@ class Model:
 def shipped_models() -> list[str]:
     """Names of the models that come with trkx."""
     return sorted(p.parent.name for p in SHIPPED.glob("*/card.json"))
+
+
+def stage_model(settings: Mapping[str, Any], context: StageContext) -> Model:
+    """The model that a stage reads: its setting `model`, else that of the context or target.
+
+    Args:
+        settings: of the stage; `model` is a folder, relative to the pipeline file.
+        context: of the stage.
+
+    Raises:
+        WeightsError: see `find_model`.
+        StageError: `model` is no path.
+    """
+    folder = settings.get("model")
+    if folder is None:
+        return find_model(context.target, context.model)
+    if not isinstance(folder, str):
+        raise StageError(f"setting 'model' is {folder!r}; expected the path of a folder")
+    return Model.open(context.path(folder))
 
 
 def find_model(target: str = "pt1", weights: Path | str | None = None) -> Model:

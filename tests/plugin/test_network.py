@@ -129,7 +129,7 @@ def test_unknown_finder_device_and_target():
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="no CUDA device"):
             torch_device("cuda")
-    with pytest.raises(WeightsError, match="no model for target 'pt9'"):
+    with pytest.raises(StageError, match="made for target pt1 and pt05, not for 'pt9'"):
         load_pipeline("gnn", target="pt9")
 
 

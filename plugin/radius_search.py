@@ -15,7 +15,7 @@ import numpy as np
 from trkx.plugin.errors import StageError
 
 METHODS = {  # method → module with `search(points, rows, radius, k)`
-    "grid": "trkx.plugin.radius_search_kdtree",
+    "grid": "trkx.plugin.radius_search_grid",
     "kdtree": "trkx.plugin.radius_search_kdtree",
 }
 

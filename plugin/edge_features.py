@@ -1,0 +1,85 @@
+"""Edge features by name: the six of GNN4ITk, from the positions of an edge's two hits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from trkx.plugin.errors import StageError
+from trkx.plugin.graph import Graph
+
+EDGE_FEATURES = ("dr", "dphi", "dz", "deta", "phislope", "rphislope")
+
+# What they are divided by, so that edges of tracks above 1 GeV are of order 1.
+EDGE_SCALES = {
+    "dr": 100.0,  # mm
+    "dphi": 0.03,  # rad
+    "dz": 200.0,  # mm
+    "deta": 0.03,
+    "phislope": 3e-4,  # rad/mm; half a radian per metre is a pT of 0.6 GeV in 2 T
+    "rphislope": 0.1,
+}
+# As GNN4ITk and ACTS scale them: lengths in metres, angles in units of pi.
+GNN4ITK_EDGE_SCALES = {
+    "dr": 1000.0,
+    "dphi": math.pi,
+    "dz": 1000.0,
+    "deta": 1.0,
+    "phislope": math.pi / 1000.0,
+    "rphislope": math.pi,
+}
+SLOPE_LIMIT = 10.0  # of scaled values: hits at almost the same radius have any slope
+
+
+def edge_features(
+    graph: Graph,
+    names: Sequence[str] = EDGE_FEATURES,
+    scales: Sequence[float] | None = None,
+    limit: float = SLOPE_LIMIT,
+) -> np.ndarray:
+    """Features of all edges, from source to target.
+
+    dr, dz and deta are differences; dphi is the difference of azimuth, wrapped to -pi to pi;
+    phislope is dphi / dr; rphislope is the mean radius of both hits times phislope. Slopes
+    of hits at the same radius are 0.
+
+    Args:
+        graph: N nodes with features r, phi, z, and E edges.
+        names: features wanted.
+        scales: one divisor per feature; None: `EDGE_SCALES`.
+        limit: all scaled features are clipped to -limit to limit.
+
+    Returns:
+        (E, len(names)) float32, finite where the nodes are.
+
+    Raises:
+        StageError: a feature that is none of the six, or a wrong number of scales.
+
+    References: GNN4ITk, ATL-ITK-PROC-2022-006; ACTS' ModuleMapCuda computes the same six.
+    """
+    for name in names:
+        if name not in EDGE_FEATURES:
+            raise StageError(f"no edge feature '{name}'; choose of {', '.join(EDGE_FEATURES)}")
+    if scales is not None and len(scales) != len(names):
+        raise StageError(f"{len(names)} edge features, but {len(scales)} scales; give one for each")
+    divide = [EDGE_SCALES[name] for name in names] if scales is None else scales
+    r, phi, z, eta = np.ascontiguousarray(graph.features(("r", "phi", "z", "eta")).T)
+    a, b = graph.edge_index
+    dr = r[b] - r[a]
+    dphi = phi[b] - phi[a]
+    dphi -= np.float32(2 * math.pi) * np.round(dphi / np.float32(2 * math.pi))
+    slope = np.divide(dphi, dr, out=np.zeros_like(dr), where=np.abs(dr) > 1e-4)
+    columns = {
+        "dr": lambda: dr,
+        "dphi": lambda: dphi,
+        "dz": lambda: z[b] - z[a],
+        "deta": lambda: eta[b] - eta[a],
+        "phislope": lambda: slope,
+        "rphislope": lambda: slope * (r[a] + r[b]) / 2,
+    }
+    out = np.empty((graph.n_edges, len(names)), np.float32)
+    for i, (name, scale) in enumerate(zip(names, divide, strict=True)):
+        np.clip(columns[name]() / np.float32(scale), -limit, limit, out=out[:, i])
+    return out

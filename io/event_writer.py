@@ -47,6 +47,7 @@ class EventWriter:
         provenance: record to store in every file.
         first: number of the first event.
         force: replace files that are there.
+        trees: schemas by tree name, of the same file names as `TREES`.
 
     Raises:
         OutputExistsError: the folder holds one of the files, and `force` is not set.
@@ -59,8 +60,10 @@ class EventWriter:
         provenance: Mapping[str, Any],
         first: int = 0,
         force: bool = False,
+        trees: Mapping[str, TreeSchema] = TREES,
     ) -> None:
         self.directory = Path(directory)
+        self._schemas = trees
         check_output_directory(self.directory, force)
         self._next = first
         self._waiting: dict[int, Mapping[str, EventColumns]] = {}
@@ -70,7 +73,7 @@ class EventWriter:
         self._closed = False
         _remove_leftovers(self.directory)
         try:
-            for name, schema in TREES.items():
+            for name, schema in trees.items():
                 root_file = uproot.recreate(
                     self._temporary(schema), compression=uproot.ZSTD(COMPRESSION_LEVEL)
                 )
@@ -98,7 +101,7 @@ class EventWriter:
             while self._next in self._waiting:
                 tables = self._waiting.pop(self._next)
                 try:
-                    for name, schema in TREES.items():
+                    for name, schema in self._schemas.items():
                         self._trees[name].extend(_entries(schema, self._next, tables[name]))
                 except OSError as error:
                     raise OutputError(
@@ -124,7 +127,7 @@ class EventWriter:
         for root_file in self._files.values():
             root_file.close()
         paths = []
-        for schema in TREES.values():
+        for schema in self._schemas.values():
             path = self.directory / schema.file_name
             os.replace(self._temporary(schema), path)
             paths.append(path)
@@ -137,7 +140,7 @@ class EventWriter:
         self._closed = True
         for root_file in self._files.values():
             root_file.close()
-        for schema in TREES.values():
+        for schema in self._schemas.values():
             self._temporary(schema).unlink(missing_ok=True)
 
     def __enter__(self) -> EventWriter:

@@ -7,6 +7,7 @@ RootParticleWriter, RootSimHitWriter) and Plugins/Root (RootMeasurementIo).
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "MEASUREMENTS",
     "PARTICLES",
     "SPACE_POINTS",
+    "STRIP_COLUMNS",
+    "STRIP_TREES",
     "TREES",
     "Branch",
     "TreeSchema",
@@ -81,6 +84,11 @@ SPACE_POINTS = TreeSchema(
     ),
     row="space point",
 )
+
+STRIP_COLUMNS = ("is_strip", *(f"cluster{i}_{axis}" for i in (1, 2) for axis in "xyz"))
+"""Columns of space points where strip modules have two sensors: whether it is made of two clusters,
+and the global positions of the clusters; that of a strip is the middle of the strip. The second
+position is NaN, and `geometry_id_2` is 0, where there is one cluster only."""
 
 MEASUREMENTS = TreeSchema(
     tree="measurements",
@@ -150,10 +158,22 @@ HITS = TreeSchema(
 TREES = {schema.tree: schema for schema in (SPACE_POINTS, MEASUREMENTS, PARTICLES, HITS)}
 """Schemas by tree name."""
 
+STRIP_TREES = TREES | {
+    SPACE_POINTS.tree: dataclasses.replace(
+        SPACE_POINTS,
+        branches=(
+            *SPACE_POINTS.branches,
+            Branch("is_strip", "bool"),
+            *_branches("f4", "mm", *STRIP_COLUMNS[1:]),
+        ),
+    )
+}
+"""The same, with the columns of strip space points."""
+
 
 def units_of(tree: str) -> dict[str, str]:
     """Return the unit of each branch of `tree`; empty for an unknown tree."""
-    schema = TREES.get(tree.lower())
+    schema = STRIP_TREES.get(tree.lower())
     if schema is None:
         return {}
     units = {branch.name: branch.unit for branch in schema.branches}

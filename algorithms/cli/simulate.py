@@ -81,6 +81,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help="geometric (default): channels and merged clusters; smeared: Gaussian positions",
     )
+    add(
+        "--strips",
+        default="2d",
+        metavar="NAME",
+        help="2d (default): strip modules measure both coordinates; stereo: they have two sensors "
+        "with crossed strips, space points are the crossings, ghosts included",
+    )
     add("--threads", type=int, default=2, metavar="N", help="threads of ACTS (default 2)")
     add("--force", action="store_true", help="replace results that --out holds already")
     gun = parser.add_argument_group("particle guns")
@@ -156,6 +163,7 @@ def settings_from(args: argparse.Namespace) -> Any:
         seed=args.seed,
         noise=args.noise,
         digitization=args.digitization,
+        strips=args.strips,
         gun=GunSettings(**gun),
     )
 

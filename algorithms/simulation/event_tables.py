@@ -8,9 +8,12 @@ import numpy as np
 
 from trkx.algorithms.simulation.containers import Hits, Measurements
 from trkx.algorithms.simulation.modules import ModuleTable, Readout
-from trkx.algorithms.simulation.noise import noise_clusters
+from trkx.algorithms.simulation.readings import Readings, read_out
+from trkx.algorithms.simulation.strip_readings import read_out_strips
+from trkx.algorithms.simulation.strip_sensors import StripSensors
+from trkx.algorithms.simulation.strip_space_points import crossing_variances, strip_space_points
 from trkx.io.event_writer import EventColumns
-from trkx.io.schema import BARCODE
+from trkx.io.schema import BARCODE, STRIP_COLUMNS
 
 _LAYER_MASK = np.uint64(0xFFF)
 _SENSITIVE_MASK = np.uint64(0xFFFFF)
@@ -35,11 +38,12 @@ def build_event_tables(
     readout: Readout,
     noise: float,
     rng: np.random.Generator,
+    sensors: StripSensors | None = None,
 ) -> dict[str, EventColumns]:
     """Put the event together.
 
-    Measurements are ordered by module and, within a module, by position, so that their order does
-    not tell noise from particles. There is one space point per measurement, in the same order.
+    Without `sensors` there is one space point per measurement, in the same order. With them,
+    space points of strips are crossings of two measurements, in the order of the first.
 
     Args:
         hits: simulated hits.
@@ -49,31 +53,21 @@ def build_event_tables(
         readout: pitch and resolution.
         noise: share of noise among all measurements.
         rng: random numbers of this event for the noise.
+        sensors: layout of double-sided strip modules; None: both coordinates are measured.
 
     Returns:
         columns by tree name.
     """
-    n_real = len(measurements.local)
-    first_hit = measurements.link[np.searchsorted(measurements.link[:, 0], np.arange(n_real)), 1]
-    module = modules.index(hits.geometry_id[first_hit])
-    noise_module, noise_local, noise_size = noise_clusters(
-        rng, noise, module, measurements.size, modules, readout
-    )
-    module = np.concatenate([module, noise_module])
-    local = np.concatenate([measurements.local, noise_local])
-    size = np.concatenate([measurements.size, noise_size])
-    order = np.lexsort((local[:, 1], local[:, 0], module))
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    link = np.stack([rank[measurements.link[:, 0]], measurements.link[:, 1]], axis=1)
-    link = link[np.lexsort((link[:, 1], link[:, 0]))]
-    module, local, size = module[order], local[order], size[order]
-    truth = _average_truth(hits, link, particles, module, modules)
+    if sensors is None:
+        readings = read_out(hits, measurements, modules, readout, noise, rng)
+        space_points = _space_points(readings, modules)
+    else:
+        readings = read_out_strips(hits, measurements, modules, readout, sensors, noise, rng)
+        space_points = _space_points_of_strips(readings, modules, sensors)
+    truth = _average_truth(hits, readings, particles)
     return {
-        "spacepoints": _space_points(module, local, size, modules, readout),
-        "measurements": _measurements(
-            module, local, size, truth, hits, link, particles, modules, readout
-        ),
+        "spacepoints": EventColumns(flat=space_points),
+        "measurements": _measurements(readings, truth, hits, particles, modules),
         "particles": EventColumns(
             flat={},
             jagged=particles,
@@ -83,16 +77,10 @@ def build_event_tables(
     }
 
 
-def _average_truth(
-    hits: Hits,
-    link: np.ndarray,
-    particles: dict[str, np.ndarray],
-    module: np.ndarray,
-    modules: ModuleTable,
-) -> Truth:
+def _average_truth(hits: Hits, readings: Readings, particles: dict[str, np.ndarray]) -> Truth:
     """Average over the hits of each measurement, as ACTS' averageSimHits does."""
-    n = len(module)
-    rows, sources = link.T
+    n = len(readings)
+    rows, sources = readings.link.T
     count = np.bincount(rows, minlength=n).astype(np.float64)
     count[count == 0] = np.nan
 
@@ -104,9 +92,10 @@ def _average_truth(
     magnitude = np.linalg.norm(momentum, axis=1)
     direction = mean(momentum / magnitude[:, None])
     charge = particles["q"][hits.particle[sources]]
+    position = np.concatenate([readings.crossing, hits.position[sources, 3:]], axis=1)
     return Truth(
-        position=mean(hits.position[sources]),
-        local=mean(modules.to_local(module[rows], hits.position[sources, :3])),
+        position=mean(position),
+        local=mean(readings.true_local),
         direction=direction / np.linalg.norm(direction, axis=1)[:, None],
         q_over_p=mean((charge / magnitude)[:, None])[:, 0],
     )
@@ -120,53 +109,88 @@ def _identity(geometry_id: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _space_points(
-    module: np.ndarray,
-    local: np.ndarray,
-    size: np.ndarray,
-    modules: ModuleTable,
-    readout: Readout,
-) -> EventColumns:
-    n = len(module)
-    position = modules.to_global(module, local)
+def _space_points(readings: Readings, modules: ModuleTable) -> dict[str, np.ndarray]:
+    n = len(readings)
+    zero = np.zeros(n, dtype=np.uint64)
+    return {
+        "measurement_id": np.arange(n, dtype=np.uint64),
+        "geometry_id": readings.geometry_id(modules),
+        "measurement_id_2": zero,
+        "geometry_id_2": zero,
+        **_placed(readings.position, readings.variance, readings.module, modules),
+    }
+
+
+def _placed(
+    position: np.ndarray, variance: np.ndarray, module: np.ndarray, modules: ModuleTable
+) -> dict[str, np.ndarray]:
+    """Positions (N, 3) and their variances, given along the axes of the module (N, 2)."""
     radius = np.hypot(position[:, 0], position[:, 1])
-    variance = readout.variances(modules, module, local, size)
     axes = np.stack([modules.axis_u[module], modules.axis_v[module]], axis=1)
     radial = (axes[:, :, :2] * (position[:, None, :2] / radius[:, None, None])).sum(axis=2)
-    zero = np.zeros(n, dtype=np.uint64)
-    return EventColumns(
-        flat={
-            "measurement_id": np.arange(n, dtype=np.uint64),
-            "geometry_id": modules.geometry_id[module],
-            "measurement_id_2": zero,
-            "geometry_id_2": zero,
-            "x": position[:, 0],
-            "y": position[:, 1],
-            "z": position[:, 2],
-            "r": radius,
-            "t": np.full(n, np.nan),
-            "var_r": (radial**2 * variance).sum(axis=1),
-            "var_z": (axes[:, :, 2] ** 2 * variance).sum(axis=1),
-        }
+    return {
+        "x": position[:, 0],
+        "y": position[:, 1],
+        "z": position[:, 2],
+        "r": radius,
+        "t": np.full(len(position), np.nan),
+        "var_r": (radial**2 * variance).sum(axis=1),
+        "var_z": (axes[:, :, 2] ** 2 * variance).sum(axis=1),
+    }
+
+
+def _space_points_of_strips(
+    readings: Readings, modules: ModuleTable, sensors: StripSensors
+) -> dict[str, np.ndarray]:
+    """Pixels, and crossings of strips, in the order of their first measurements."""
+    pixel = np.flatnonzero(readings.side == 0)
+    strip = np.flatnonzero(readings.side > 0)
+    first, second, crossing = strip_space_points(
+        readings.module[strip],
+        readings.side[strip],
+        readings.position[strip],
+        readings.half[strip],
+        sensors.tolerance,
     )
+    first, second = strip[first], strip[second]
+    one, two = np.concatenate([pixel, first]), np.concatenate([pixel, second])
+    order = np.lexsort((two, one))
+    position = np.concatenate([readings.position[pixel], crossing])[order]
+    variance = np.concatenate(
+        [
+            readings.variance[pixel],
+            crossing_variances(
+                readings.variance[first, 0], readings.variance[second, 0], sensors.stereo
+            ),
+        ]
+    )[order]
+    one, two = one[order], two[order]
+    is_strip = one != two
+    geometry_id = readings.geometry_id(modules)
+    clusters = np.stack([readings.position[one], readings.position[two]], axis=1)
+    clusters[~is_strip, 1] = np.nan
+    return {
+        "measurement_id": one,
+        "geometry_id": geometry_id[one],
+        "measurement_id_2": np.where(is_strip, two, 0),
+        "geometry_id_2": np.where(is_strip, geometry_id[two], np.uint64(0)),
+        **_placed(position, variance, readings.module[one], modules),
+        **dict(zip(STRIP_COLUMNS, [is_strip, *clusters.reshape(-1, 6).T], strict=True)),
+    }
 
 
 def _measurements(
-    module: np.ndarray,
-    local: np.ndarray,
-    size: np.ndarray,
+    readings: Readings,
     truth: Truth,
     hits: Hits,
-    link: np.ndarray,
     particles: dict[str, np.ndarray],
     modules: ModuleTable,
-    readout: Readout,
 ) -> EventColumns:
-    n = len(module)
+    n = len(readings)
     nan = np.full(n, np.nan)
-    geometry_id = modules.geometry_id[module]
-    position = modules.to_global(module, local)
-    variance = readout.variances(modules, module, local, size)
+    module, local, size = readings.module, readings.local, readings.size
+    geometry_id, position = readings.geometry_id(modules), readings.position
+    variance, link = readings.variance, readings.link
     residual = local - truth.local
     pull = residual / np.sqrt(variance)
     x, y, z = truth.direction.T

@@ -27,6 +27,7 @@ from trkx.algorithms.simulation.settings import SimulationSettings
 from trkx.io.errors import ConfigError
 from trkx.io.event_writer import EventWriter
 from trkx.io.provenance import make_provenance
+from trkx.io.schema import STRIP_TREES, TREES
 
 CHUNK_EVENTS = 8
 """Events generated at a time: many enough to keep the threads busy, few enough that the text files
@@ -89,7 +90,8 @@ def simulate(
     provenance = make_provenance(
         command, settings.as_dict(), settings.seed, first_event=first, events=events
     )
-    with EventWriter(output, provenance, first=first, force=force) as writer:
+    trees = STRIP_TREES if settings.strips == "stereo" else TREES
+    with EventWriter(output, provenance, first=first, force=force, trees=trees) as writer:
         scratch = Path(tempfile.mkdtemp(prefix="trkx-simulate-"))
         try:
             for chunk in _generate(settings, scratch, first, events):

@@ -24,6 +24,7 @@ from trkx.algorithms.simulation.containers import read_hits, read_measurements, 
 from trkx.algorithms.simulation.event_tables import build_event_tables
 from trkx.algorithms.simulation.modules import config_path, module_table, read_readout
 from trkx.algorithms.simulation.settings import SimulationSettings
+from trkx.algorithms.simulation.strip_sensors import StripSensors
 from trkx.io.event_writer import EventWriter
 
 u = acts.UnitConstants
@@ -184,6 +185,7 @@ class UprootEventWriter(acts.examples.IAlgorithm):
         self.error: BaseException | None = None
         self._modules = module_table()
         self._readout = read_readout(digitization_config(settings))
+        self._sensors = StripSensors() if settings.strips == "stereo" else None
         self._handles = {}
         for key, kind in (
             ("particles_simulated", acts.examples.SimParticleContainer),
@@ -217,6 +219,7 @@ class UprootEventWriter(acts.examples.IAlgorithm):
             self._readout,
             self._settings.noise,
             self._noise_rng(context.eventNumber),
+            self._sensors,
         )
         self._writer.write(context.eventNumber, tables)
         self._on_event()

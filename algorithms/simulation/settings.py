@@ -11,6 +11,7 @@ from trkx.io.errors import ConfigError, nearest_name
 
 PROCESSES = ("ttbar", "single-muon", "gun", "displaced")
 DIGITIZATIONS = ("geometric", "smeared")
+STRIPS = ("2d", "stereo")
 GUN_PARTICLES = {
     11: "electron",
     13: "muon",
@@ -73,6 +74,9 @@ class SimulationSettings:
     """share of all measurements that belong to no particle"""
     digitization: str = "geometric"
     """`geometric`: channels, charge sharing, merged clusters; `smeared`: Gaussian"""
+    strips: str = "2d"
+    """`2d`: strip modules measure both coordinates, as TrackML's do; `stereo`: they have two
+    sensors, and space points are crossings of their strips"""
     cms_energy: float = 14000.0
     """centre-of-mass energy of the proton-proton collisions (GeV)"""
     pt_min: float = 0.15
@@ -99,6 +103,13 @@ class SimulationSettings:
             raise ConfigError(_unknown("process", self.process, PROCESSES))
         if self.digitization not in DIGITIZATIONS:
             raise ConfigError(_unknown("digitization", self.digitization, DIGITIZATIONS))
+        if self.strips not in STRIPS:
+            raise ConfigError(_unknown("strips", self.strips, STRIPS))
+        if self.strips == "stereo" and self.digitization != "geometric":
+            raise ConfigError(
+                f"strips 'stereo' need channels, which digitization '{self.digitization}' does not "
+                "have; choose geometric"
+            )
         if not 0 <= self.noise < 1:
             raise ConfigError(
                 f"noise is {self.noise}; give a share of all hits in [0, 1), such as 0.15"

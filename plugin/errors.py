@@ -34,6 +34,10 @@ class StageError(TrackFindingError, ValueError):
     """A stage was configured or fed in a way it cannot work with."""
 
 
+class ServerError(TrackFindingError, RuntimeError):
+    """A server could not be started, does not answer, or answered with an error."""
+
+
 def need(module: str, extra: str, what: str):
     """Import `module`, or say which extra brings it.
 

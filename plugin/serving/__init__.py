@@ -1,0 +1,1 @@
+"""Track finding as a service: a Triton server with our models, and its client."""

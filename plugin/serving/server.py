@@ -1,0 +1,198 @@
+"""Start, watch and stop a Triton server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from trkx.plugin.errors import ServerError
+from trkx.plugin.serving.runtime import Runtime
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """How a server listens and how much it may take."""
+
+    repository: Path  # model repository
+    address: str = LOOPBACK  # interface to listen on
+    grpc_port: int = 8001  # 0: a free one
+    http_port: int = 8000  # 0: a free one
+    metrics_port: int = 8002  # 0: a free one
+    threads: int = 1  # of numeric libraries, per model instance
+    start_seconds: float = 300.0  # until all models must be ready
+    stub_seconds: int = 180  # until a model's process must answer; torch is slow to load
+    extra: tuple[str, ...] = ()  # more arguments of tritonserver
+    log: Path | None = None  # file for the server's output; None: a temporary one
+
+
+def free_ports(n: int, address: str = LOOPBACK) -> list[int]:
+    """Numbers of `n` different free ports."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for s in sockets:
+            s.bind((address, 0))
+        return [s.getsockname()[1] for s in sockets]
+
+
+def with_free_ports(config: ServerConfig) -> ServerConfig:
+    """The configuration with every port of 0 replaced by a free one."""
+    names = [n for n in ("grpc_port", "http_port", "metrics_port") if getattr(config, n) == 0]
+    return replace(config, **dict(zip(names, free_ports(len(names), config.address), strict=True)))
+
+
+@dataclass
+class TritonServer:
+    """One running server; a context manager that stops it."""
+
+    config: ServerConfig
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _scratch: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    log: Path = field(default_factory=Path)
+
+    @property
+    def grpc_url(self) -> str:
+        return f"grpc://{self.config.address}:{self.config.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{self.config.address}:{self.config.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.config.address}:{self.config.metrics_port}/metrics"
+
+    @property
+    def pid(self) -> int:
+        """Process number of the server.
+
+        Raises:
+            ServerError: it does not run.
+        """
+        if self._process is None:
+            raise ServerError("the server does not run")
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Start the server and wait until all its models are ready.
+
+        Raises:
+            ServerError: it stopped, or was not ready in time; the message holds its last words.
+        """
+        runtime = Runtime.find()
+        self.config = with_free_ports(self.config)
+        self._scratch = tempfile.TemporaryDirectory(prefix="trkx-triton-")
+        scratch = Path(self._scratch.name)
+        self.log = self.config.log or scratch / "server.log"
+        command = [str(runtime.binary), *self._arguments(runtime.copy_backends(scratch))]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=runtime.environment(self.config.threads),
+                start_new_session=True,  # a Ctrl-C of the terminal is ours to handle
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _arguments(self, backends: Path) -> list[str]:
+        c = self.config
+        return [
+            f"--model-repository={c.repository}",
+            f"--backend-directory={backends}",
+            f"--grpc-address={c.address}",
+            f"--http-address={c.address}",
+            f"--metrics-address={c.address}",
+            f"--grpc-port={c.grpc_port}",
+            f"--http-port={c.http_port}",
+            f"--metrics-port={c.metrics_port}",
+            f"--backend-config=python,stub-timeout-seconds={c.stub_seconds}",
+            # One event is a few MB: no growing in steps of one megabyte.
+            "--backend-config=python,shm-default-byte-size=16777216",
+            "--backend-config=python,shm-growth-byte-size=16777216",
+            "--exit-timeout-secs=20",
+            "--disable-auto-complete-config",
+            *c.extra,
+        ]
+
+    def _wait_until_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + self.config.start_seconds
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise ServerError(
+                    f"the Triton server stopped while starting (exit code "
+                    f"{self._process.returncode}). {self.last_words()}"
+                )
+            if self.ready():
+                return
+            time.sleep(0.1)
+        raise ServerError(
+            f"the Triton server was not ready after {self.config.start_seconds:g} s. "
+            f"{self.last_words()}"
+        )
+
+    def ready(self) -> bool:
+        """Whether the server answers and all models are loaded."""
+        url = f"http://{self.config.address}:{self.config.http_port}/v2/health/ready"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return reply.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def last_words(self, lines: int = 12) -> str:
+        """The last lines of the server's log, for messages."""
+        try:
+            text = self.log.read_text(errors="replace").splitlines()
+        except OSError:
+            return "It wrote no log."
+        bad = [line for line in text if line[:1] == "E" or "rror" in line] or text
+        return "Its log says:\n  " + "\n  ".join(bad[-lines:])
+
+    def stop(self, seconds: float = 30.0) -> None:
+        """Stop the server: requests in flight are answered first, then its processes end."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)  # a frozen one cannot end
+                process.terminate()
+                try:
+                    process.wait(seconds)
+                except subprocess.TimeoutExpired:
+                    pass
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # stubs outlive a server that was killed
+            process.wait()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    def __enter__(self) -> Self:
+        return self.start() if self._process is None else self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()

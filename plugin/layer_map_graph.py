@@ -64,7 +64,7 @@ def _edge_features(hit, source, target, pair, sign, shape, size, layer, kappa_ma
 
 
 @njit(**JIT)
-def _context_features(first, second, chi, inward, outward, out):
+def context_features(first, second, chi, inward, outward, out):
     """Columns 10–15: numbers of triplets in and out, path lengths, best triplets in and out."""
     for e in range(len(out)):
         out[e, 10] = out[e, 11] = 0
@@ -147,7 +147,7 @@ class LayerMapGraph:
             table.layer, self._kappa_max, features,
         )  # fmt: skip
         chi = value[:, 0] ** 2 + value[:, 1] ** 2
-        _context_features(triplet_index[0], triplet_index[1], chi, inward, outward, features)
+        context_features(triplet_index[0], triplet_index[1], chi, inward, outward, features)
         triplets = np.empty((len(value), N_TRIPLET_FEATURES), np.float32)
         triplets[:, :2] = 2 * value[:, :2]
         triplets[:, 2] = value[:, 2] / self._kappa_max[pair[triplet_index[0]]]

@@ -30,6 +30,7 @@ GNN4ITK_EDGE_SCALES = {
     "phislope": math.pi / 1000.0,
     "rphislope": math.pi,
 }
+OWN = "own_"  # 'own_3' is column 3 of what the graph constructor made, as it is
 SLOPE_LIMIT = 10.0  # of scaled values: hits at almost the same radius have any slope
 
 
@@ -47,24 +48,30 @@ def edge_features(
 
     Args:
         graph: N nodes with features r, phi, z, and E edges.
-        names: features wanted.
-        scales: one divisor per feature; None: `EDGE_SCALES`.
+        names: features wanted: of the six, or 'own_0', 'own_1', …: columns of
+            `Graph.edge_features`.
+        scales: one divisor per feature; None: `EDGE_SCALES`, and 1 for those of the graph.
         limit: all scaled features are clipped to -limit to limit.
 
     Returns:
         (E, len(names)) float32, finite where the nodes are.
 
     Raises:
-        StageError: a feature that is none of the six, or a wrong number of scales.
+        StageError: a feature that is none of the six and not in the graph, or a wrong number of
+            scales.
 
     References: GNN4ITk, ATL-ITK-PROC-2022-006; ACTS' ModuleMapCuda computes the same six.
     """
+    own = {f"{OWN}{i}": i for i in range(graph.edge_features.shape[1])}
     for name in names:
-        if name not in EDGE_FEATURES:
-            raise StageError(f"no edge feature '{name}'; choose of {', '.join(EDGE_FEATURES)}")
+        if name not in EDGE_FEATURES and name not in own:
+            raise StageError(
+                f"no edge feature '{name}'; choose of {', '.join(EDGE_FEATURES)}, and of the "
+                f"{len(own)} columns {OWN}0, {OWN}1, … of this graph's constructor"
+            )
     if scales is not None and len(scales) != len(names):
         raise StageError(f"{len(names)} edge features, but {len(scales)} scales; give one for each")
-    divide = [EDGE_SCALES[name] for name in names] if scales is None else scales
+    divide = [EDGE_SCALES.get(name, 1.0) for name in names] if scales is None else scales
     r, phi, z, eta = np.ascontiguousarray(graph.features(("r", "phi", "z", "eta")).T)
     a, b = graph.edge_index
     dr = r[b] - r[a]
@@ -81,5 +88,6 @@ def edge_features(
     }
     out = np.empty((graph.n_edges, len(names)), np.float32)
     for i, (name, scale) in enumerate(zip(names, divide, strict=True)):
-        np.clip(columns[name]() / np.float32(scale), -limit, limit, out=out[:, i])
+        column = columns[name]() if name in columns else graph.edge_features[:, own[name]]
+        np.clip(column / np.float32(scale), -limit, limit, out=out[:, i])
     return out

@@ -9,6 +9,7 @@ holds the keys they read; `trkx.io.readers` puts all of them.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import acts
@@ -55,7 +56,8 @@ def addGnnTrackFinding(
 
     Args:
         s: the sequencer.
-        finder: `gnn`, or `classical` for the same graph without a network.
+        finder: `gnn`, `classical` for the same graph without a network, or the name of a shipped
+            pipeline.
         target: `pt1` (pT > 1 GeV) or `pt05` (pT > 0.5 GeV).
         device: `cpu` or `cuda`.
         weights: maps and networks of your own instead of the shipped ones.
@@ -64,24 +66,27 @@ def addGnnTrackFinding(
         inputSpacePointTable: whiteboard key of the space points as an `acts.arrow.ArrowTable`.
         outputProtoTracks: key of the proto tracks; default `<finder>_proto_tracks`.
         beamSpot: x and y of the beam line, mm.
-        pipeline: a pipeline of your own; then `target`, `device`, `weights` and `threads` are
-            not used.
+        pipeline: a pipeline file or the name of a shipped one, used instead of `finder`; or a
+            pipeline of your own that is loaded already: then `target`, `device`, `weights` and
+            `threads` are not used.
         timings: filled with the seconds of each stage.
         logLevel: level of the algorithm.
 
     Returns:
         the sequencer.
     """
-    if pipeline is None:
+    if pipeline is None or isinstance(pipeline, (str, Path)):
         from trkx.plugin import load_pipeline
 
         several_events = s.config.numThreads != 1
+        source = {} if pipeline is None else {"pipeline": pipeline}
         pipeline = load_pipeline(
             finder,
             target=target,
             device=device,
             threads=1 if several_events or threads is None else threads,
             weights=weights,
+            **source,
         )
     s.addAlgorithm(
         TrackFindingAlgorithmGnn(

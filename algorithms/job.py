@@ -22,6 +22,7 @@ from trkx.algorithms.helpers import addLabelWriter
 from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
 from trkx.algorithms.job_config import JobConfig, finder_key
 from trkx.algorithms.job_output import LABEL_PATTERNS, result_folder
+from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_timing import ProgressAlgorithm, StageTime, StageTimer
 from trkx.algorithms.matching import match_tracks
 from trkx.algorithms.performance import library_versions
@@ -118,6 +119,7 @@ def runReconstruction(
         target=config.target,
         device=config.device,
         weights=config.weights,
+        pipelines=config.pipeline_files,
         beamSpot=config.beam_spot,
         logLevel=acts.logging.INFO if config.verbose else None,
     )
@@ -216,11 +218,11 @@ def check_device(device: str) -> None:
 
 
 def check_weights(config: JobConfig) -> None:
-    """Raise unless the weights of your own are for the target of the job.
+    """Raise unless the weights of your own are for the target and the finders of the job.
 
     Raises:
         WeightsError: they cannot be read.
-        ConfigError: they are for another target.
+        ConfigError: they are for another target, or none of the pipelines reads them.
     """
     if config.weights is None:
         return
@@ -231,6 +233,12 @@ def check_weights(config: JobConfig) -> None:
         raise ConfigError(
             f"weights: {config.weights} was trained for target {target!r}, but the job's is "
             f"{config.target!r}. Pass --target {target}, or other weights."
+        )
+    files = pipeline_files(config.finders, config.pipeline_files)
+    if files and not any(file.reads_model for file in files.values()):
+        raise ConfigError(
+            f"weights: no stage of {', '.join(files)} reads the model folder {config.weights}; "
+            "name the weights of its stages in a pipeline file of your own"
         )
 
 

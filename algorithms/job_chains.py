@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from trkx.algorithms.helpers import (
@@ -15,6 +17,7 @@ from trkx.algorithms.helpers import (
     addTruthTrackFinding,
 )
 from trkx.algorithms.job_config import finder_key, fits_while_finding
+from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_timing import StageTimer
 from trkx.algorithms.track_finding_gnn import StageTimings
 from trkx.fitting import FitSummary, GlobalChi2Settings, KalmanSettings
@@ -32,6 +35,7 @@ class ChainSettings:
     target: str = "pt1"
     device: str = "cpu"
     weights: Any = None
+    pipelines: Mapping[str, Path] = field(default_factory=dict)  # finder → file of your own
     beamSpot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     logLevel: Any = None
 
@@ -64,7 +68,7 @@ def addFinder(
 
     Args:
         s: the sequencer; the reader is in it already.
-        finder: of `job_config.FINDERS`.
+        finder: of `job_config.FINDERS`, or the name of a pipeline.
         fitters: of `job_config.FITTERS`; CKF tracks have their own fit, and are refitted by
             these.
         settings: what all finders share.
@@ -146,12 +150,15 @@ def _add_proto_track_finder(
 def _add_pipeline(
     s: Any, finder: str, proto_tracks: str, settings: ChainSettings, timings: StageTimings
 ) -> None:
+    file = pipeline_files([finder], settings.pipelines)[finder]
     addGnnTrackFinding(
         s,
         finder=finder,
+        pipeline=file.path if finder in settings.pipelines else None,
         target=settings.target,
         device=settings.device,
-        weights=settings.weights,
+        # Others of the same job may read the model folder; this one has weights of its own.
+        weights=settings.weights if file.reads_model else None,
         beamSpot=settings.beamSpot,
         outputProtoTracks=proto_tracks,
         timings=timings,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from trkx.algorithms.job_pipelines import pipeline_finders, shipped_finders
 from trkx.io.errors import ConfigError, InputFileError, nearest_name
 
 FINDERS = (
@@ -34,7 +35,7 @@ def finder_key(finder: str) -> str:
 
 def fits_while_finding(finder: str) -> bool:
     """Whether `finder` ends in a combinatorial Kalman filter, so that its tracks are fitted."""
-    return "ckf" in finder
+    return finder in FINDERS and "ckf" in finder
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -54,6 +55,16 @@ def _several(name: str, value: Any, allowed: tuple[str, ...]) -> tuple[str, ...]
     if not names:
         raise ConfigError(f"{name}: none given. Known: {', '.join(allowed)}")
     return tuple(dict.fromkeys(names))
+
+
+def _sources(value: Any) -> tuple[str, ...]:
+    """Pipeline files as text, from a comma-separated string or a sequence."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, Path):
+        parts = [parts]
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(p, (str, Path)) for p in parts):
+        raise ConfigError(f"pipeline: {value!r} is not a file or a list of files")
+    return tuple(str(part).strip() for part in parts if str(part).strip())
 
 
 def _path(name: str, value: Any) -> Path:
@@ -116,7 +127,8 @@ class JobConfig:
 
     input: tuple[Path, ...]  # folders or spacepoints files written by `trkx simulate`
     out: Path  # folder for the results; made if it is not there
-    finders: tuple[str, ...] = ("gnn",)  # of FINDERS
+    finders: tuple[str, ...] = ("gnn",)  # of FINDERS, or names of shipped pipelines
+    pipelines: tuple[str, ...] = ()  # pipeline files of your own, added to the finders
     fitters: tuple[str, ...] = ("kf",)  # of FITTERS; for CKF tracks: refits
     events: tuple[int | None, int | None] = (None, None)  # numbers, half open; None: to the end
     threads: int = 1  # events in flight
@@ -136,7 +148,12 @@ class JobConfig:
         convert = object.__setattr__  # the dataclass is frozen
         convert(self, "input", tuple(_path("input", path) for path in paths))
         convert(self, "out", _path("out", self.out))
-        convert(self, "finders", _several("finder", self.finders, FINDERS))
+        convert(self, "pipelines", _sources(self.pipelines))
+        own = self.pipeline_files
+        if self.finders or not own:
+            known = (*FINDERS, *shipped_finders(), *own)
+            convert(self, "finders", _several("finder", self.finders, known))
+        convert(self, "finders", tuple(dict.fromkeys((*self.finders, *own))))
         convert(self, "fitters", _several("fitter", self.fitters, FITTERS))
         if not isinstance(self.events, tuple):
             convert(self, "events", parse_event_range(self.events))
@@ -158,6 +175,16 @@ class JobConfig:
         if "none" in self.fitters and len(self.fitters) > 1:
             raise ConfigError(f"fitter: 'none' excludes {', '.join(self.fitters)}")
 
+    @property
+    def pipeline_files(self) -> dict[str, Path]:
+        """Finder → file, for the files in `pipelines`.
+
+        Raises:
+            StageError: a file that is not there or not good.
+            ConfigError: two pipelines of one name, or one with the name of another finder.
+        """
+        return pipeline_finders(self.pipelines, {finder_key(f): f for f in FINDERS})
+
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain values for job.json."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
@@ -172,7 +199,7 @@ def _plain(value: Any) -> Any:
 
 
 # The command line says `--finder gnn`, the comparison `--finders gnn,ckf`; both are one setting.
-_ALIASES = {"finder": "finders", "fitter": "fitters"}
+_ALIASES = {"finder": "finders", "fitter": "fitters", "pipeline": "pipelines"}
 
 
 def config_keys() -> list[str]:
@@ -224,15 +251,17 @@ def make_config(
     Raises:
         ConfigError: an unknown key, a bad value, or input or out missing.
     """
-    settings = dict(defaults or {})
-    settings.update(read_config_file(config_file) if config_file is not None else {})
-    settings.update({_ALIASES.get(name, name): value for name, value in options.items()})
+    given = dict(read_config_file(config_file) if config_file is not None else {})
+    given.update({_ALIASES.get(name, name): value for name, value in options.items()})
+    settings = {**(defaults or {}), **given}
+    if given.get("pipelines") and "finders" not in given:
+        settings["finders"] = ()  # a pipeline alone is run alone
     for name in ("input", "out"):
         if name not in settings:
             raise ConfigError(f"{name}: not given. Pass --{name} DIR, or set it in --config FILE.")
     if "fitters" not in settings:
         # A CKF fits while it finds; a refit of its tracks is for those who ask for it.
-        finders = _several("finder", settings.get("finders", JobConfig.finders), FINDERS)
-        fitted = all(fits_while_finding(finder) for finder in finders)
-        settings["fitters"] = "none" if fitted else "kf"
+        config = JobConfig(**{**settings, "fitters": "kf"})
+        fitted = all(fits_while_finding(finder) for finder in config.finders)
+        return config if not fitted else replace(config, fitters=("none",))
     return JobConfig(**settings)

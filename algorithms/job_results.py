@@ -11,6 +11,7 @@ from typing import Any
 from trkx.algorithms.job import JobResult
 from trkx.algorithms.job_config import finder_key, fits_while_finding
 from trkx.algorithms.job_histograms import write_finder_histograms
+from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.performance import build_performance, library_versions, write_performance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.algorithms.performance_table import format_table
@@ -70,6 +71,18 @@ def input_files(result: JobResult) -> list[dict[str, Any]]:
     ]
 
 
+def pipeline_record(result: JobResult) -> dict[str, Any]:
+    """Stages and settings of each finder that is a pipeline, as its file has them."""
+    files = pipeline_files(result.config.finders, result.config.pipeline_files)
+    return {
+        finder: {
+            "file": file.path.name,
+            "stages": [{"stage": table.stage, **table.settings} for table in file.stages],
+        }
+        for finder, file in files.items()
+    }
+
+
 def job_record(result: JobResult, command: str, folder: Path) -> dict[str, Any]:
     """Return the content of job.json."""
     return {
@@ -78,6 +91,7 @@ def job_record(result: JobResult, command: str, folder: Path) -> dict[str, Any]:
         "command": command,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "settings": result.config.as_json(),
+        "pipelines": pipeline_record(result),
         "versions": library_versions(),
         "input": input_files(result),
         "events": {"first": result.events[0], "stop": result.events[1], "n": result.n_events},

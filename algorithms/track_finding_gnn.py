@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import acts
@@ -13,7 +14,8 @@ import numpy as np
 
 from trkx.algorithms.spacepoint_columns import table_columns
 from trkx.algorithms.track_hits import TrackHits, make_proto_tracks
-from trkx.plugin.space_points import SpacePoints
+from trkx.plugin import load_pipeline
+from trkx.plugin.space_points import OPTIONAL_COLUMNS, SpacePoints
 
 __all__ = ["StageTimings", "TrackFindingAlgorithmGnn"]
 
@@ -67,10 +69,11 @@ class TrackFindingAlgorithmGnn(acts.examples.IAlgorithm):
         """Create the algorithm.
 
         Args:
-            pipeline: what `trkx.plugin.load_pipeline` returns, or anything called like it.
+            pipeline: what `trkx.plugin.load_pipeline` returns, or anything called like it; or
+                a pipeline file or the name of a shipped pipeline, which are loaded.
             inputSpacePointTable: whiteboard key of the `acts.arrow.ArrowTable` with columns
-                `x`, `y`, `z`, `geometry_id`, `measurement_id` and, if there, `clus_size_loc0`
-                and `clus_size_loc1`.
+                `x`, `y`, `z`, `geometry_id`, `measurement_id` and, if there, the
+                `trkx.plugin.space_points.OPTIONAL_COLUMNS`.
             outputProtoTracks: key of the proto tracks, hits ordered outward.
             minMeasurementsPerTrack: shorter candidates are dropped.
             beamSpot: x and y of the beam line, mm.
@@ -86,6 +89,8 @@ class TrackFindingAlgorithmGnn(acts.examples.IAlgorithm):
             self, acts.examples.ProtoTrackContainer, "OutputProtoTracks"
         )
         self._output.initialize(outputProtoTracks)
+        if isinstance(pipeline, (str, Path)):
+            pipeline = load_pipeline(pipeline=pipeline)
         self._pipeline = pipeline
         self._minMeasurements = minMeasurementsPerTrack
         self._beamSpot = beamSpot
@@ -103,7 +108,7 @@ class TrackFindingAlgorithmGnn(acts.examples.IAlgorithm):
         columns = table_columns(
             table,
             ("measurement_id", "x", "y", "z", "geometry_id"),
-            optional=("clus_size_loc0", "clus_size_loc1"),
+            optional=OPTIONAL_COLUMNS,
         )
         points = SpacePoints.from_columns(columns)
         reading = time.perf_counter() - start

@@ -28,6 +28,13 @@ OWN_PACKAGE = "trkx"
 # Name → (module:class, modules of the extra 'local' that it needs).
 _NUMBA, _TORCH = ("numba",), ("torch", "safetensors")
 _EDGE_NETWORK = ("trkx.plugin.edge_network:EdgeNetworkClassifier", _TORCH)
+# One class serves all edge networks; what they are, the networks say.
+_DESCRIBED = {
+    "filter": "trkx.plugin.filter_mlp:FilterMlp",
+    "interaction_gnn": "trkx.plugin.interaction_gnn:InteractionGnn",
+    "attention_gnn": "trkx.plugin.attention_gnn:AttentionGnn",
+    "heterogeneous_gnn": "trkx.plugin.heterogeneous_gnn:HeterogeneousGnn",
+}
 BUILT_IN: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "graph_constructors": {
         "layer_map": ("trkx.plugin.layer_map_graph:LayerMapGraph", _NUMBA),
@@ -65,6 +72,7 @@ class StageEntry:
     package: str = OWN_PACKAGE  # distribution that brings it
     version: str = ""  # of that distribution
     needs: tuple[str, ...] = ()  # modules of the extra 'local'
+    described: str = ""  # 'module:Class' whose docstring says what it is; '': that of `target`
 
     @property
     def origin(self) -> str:
@@ -113,7 +121,7 @@ class StageEntry:
 
     def summary(self) -> str:
         """First line of the class's docstring, from the source: nothing is imported."""
-        module, _, attribute = self.target.partition(":")
+        module, _, attribute = (self.described or self.target).partition(":")
         try:
             spec = importlib.util.find_spec(module)
             source = Path(spec.origin).read_text() if spec and spec.origin else ""
@@ -127,7 +135,7 @@ class StageEntry:
 
 def _built_in(kind: str) -> dict[str, StageEntry]:
     return {
-        name: StageEntry(kind, name, target, needs=needs)
+        name: StageEntry(kind, name, target, needs=needs, described=_DESCRIBED.get(name, ""))
         for name, (target, needs) in BUILT_IN[kind].items()
     }
 

@@ -11,6 +11,9 @@ from trkx.plugin.errors import SpacePointError
 
 # Columns that tables of space points with strip clusters have as well.
 _CLUSTER_COLUMNS = ("is_strip", *(f"cluster{i}_{axis}" for i in (1, 2) for axis in "xyz"))
+_SIZE_COLUMNS = ("clus_size_loc0", "clus_size_loc1")
+OPTIONAL_COLUMNS = (*_SIZE_COLUMNS, *_CLUSTER_COLUMNS)
+"""Columns of a space-point table that are used when they are there."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,7 @@ class SpacePoints:
                     f"space points: no column '{name}'; found {', '.join(sorted(columns))}"
                 ) from None
 
-        sizes = ("clus_size_loc0", "clus_size_loc1")
-        has_sizes = all(name in columns for name in sizes)
+        has_sizes = all(name in columns for name in _SIZE_COLUMNS)
         if "geometry_id" not in columns:
             raise SpacePointError(
                 f"space points: no column 'geometry_id'; found {', '.join(sorted(columns))}"
@@ -76,8 +78,8 @@ class SpacePoints:
             y=column("y"),
             z=column("z"),
             geometry_id=np.ascontiguousarray(columns["geometry_id"], dtype=np.uint64),
-            size0=column(sizes[0]) if has_sizes else None,
-            size1=column(sizes[1]) if has_sizes else None,
+            size0=column(_SIZE_COLUMNS[0]) if has_sizes else None,
+            size1=column(_SIZE_COLUMNS[1]) if has_sizes else None,
             strip=strip,
             clusters=clusters,
         )

@@ -12,7 +12,8 @@ DESCRIPTION = f"""\
 Run several finders in one job on the same events, measure them by the same rule (double
 majority) and overlay them: a table here, performance.json, report.html and ROOT histograms.
 
-finders: {", ".join(FINDERS)}
+finders: {", ".join(FINDERS)},
+  and every shipped pipeline by its name (`trkx stages` lists them)
 fitters: {", ".join(FITTERS)}
 
 The times in the table are CPU seconds per event of one core as long as --threads is 1.
@@ -22,6 +23,7 @@ EPILOG = """\
 examples:
   trkx compare --input sample --finders gnn,classical,ckf --fitters kf,gx2f --out comparison
   trkx compare --input sample --finders gnn,ckf-best,ckf-fast --events 0:5 --out quick
+  trkx compare --input sample --finders fast,ckf-best --pipeline a.toml,b.toml --out stages
 """
 
 
@@ -36,7 +38,10 @@ def add_parser(subparsers: Any) -> None:
     )
     silent = argparse.SUPPRESS
     parser.add_argument(
-        "--finders", metavar="A,B,…", default=silent, help="finders, separated by commas"
+        "--finders",
+        metavar="A,B,…",
+        default=silent,
+        help="finders, separated by commas (default gnn,ckf, unless there is a --pipeline)",
     )
     parser.add_argument(
         "--fitters",

@@ -27,6 +27,14 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", metavar="DIR", default=silent, help="folder for the results")
     add(
+        "--pipeline",
+        dest="pipelines",
+        metavar="FILE|NAME",
+        default=silent,
+        help="pipeline files (TOML) of your own, or names of shipped ones, separated by commas; "
+        "each is a finder, called by its name",
+    )
+    add(
         "--events",
         metavar="A:B",
         default=silent,
@@ -56,7 +64,7 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         "--beam-spot",
         metavar="X,Y",
         default=silent,
-        help="where the beam line is, mm (0,0); for the finders gnn, classical and gnn+ckf",
+        help="where the beam line is, mm (0,0); for the finders on graphs and gnn+ckf",
     )
     add(
         "--config",

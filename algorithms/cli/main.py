@@ -26,6 +26,7 @@ COMMANDS = {
     "info": "say what a file or a sample holds: events, columns, units, provenance",
     "run": "find and fit tracks with one finder, write and measure them",
     "compare": "several finders side by side on the same events: table, figures, report",
+    "stages": "list the stages that pipelines are made of, and the shipped pipelines",
     "train": "learn the graph maps and networks that trkx ships, from scratch",
     "doctor": "versions, extras, devices and weights: what is there and what is missing",
 }

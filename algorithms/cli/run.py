@@ -18,6 +18,7 @@ finders:
                 ckf-balanced and ckf-fast
   gnn+ckf       GNN tracks as seeds of the CKF, which completes them
   truth         the true hits of each particle: what a perfect finder would hand to the fit
+  fast, …       any shipped pipeline by its name (gnn is fast); `trkx stages` lists them
 fitters:
   kf            ACTS' Kalman fit
   gx2f          ACTS' global chi-square fit
@@ -30,7 +31,18 @@ examples:
   trkx run --input sample --finder gnn --fitter kf --out tracks
   trkx run --input sample --finder ckf-fast --events 0:10 --threads 2 --out ckf
   trkx run --input sample --finder gnn --fitter none --labels labels --out proto
+  trkx run --input sample --pipeline mine.toml --out mine
   trkx run --config job.toml --out again
+
+a pipeline file (`trkx stages` lists the stages; what else a table holds are their settings):
+  name = "mine"
+  [graph_construction]
+  stage = "layer_map"
+  [[edge_classification]]
+  stage = "fast"
+  [track_building]
+  stage = "viterbi"
+  min_hits = 4
 
 a config file:
   input = "sample"
@@ -58,7 +70,8 @@ def add_parser(subparsers: Any) -> None:
         dest="finders",
         metavar="NAME",
         default=silent,
-        help=", ".join(FINDERS) + " (default gnn)",
+        help=", ".join(FINDERS) + ", or a shipped pipeline (default gnn, unless there is a "
+        "--pipeline)",
     )
     parser.add_argument(
         "--fitter",

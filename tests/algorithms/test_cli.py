@@ -58,7 +58,9 @@ def test_help_is_fast():
     assert time.perf_counter() - start < 2  # 0.1 s on an idle machine
 
 
-@pytest.mark.parametrize("command", ["simulate", "info", "run", "compare", "train", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["simulate", "info", "run", "compare", "stages", "train", "doctor"]
+)
 def test_every_command_teaches(capsys, command):
     code, out, _ = call(capsys, command, "--help")
     assert code == 0

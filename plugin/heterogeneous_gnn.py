@@ -1,0 +1,158 @@
+"""Heterogeneous GNN: pixels and strips have encoders and messages of their own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trkx.plugin.pair_mlp import PairMlp, mlp, sum_at
+
+# Types of nodes are 0 (pixel) and 1 (strip). A pair of them has the number 2 * source + target;
+# the numbers stand in the code because TorchScript takes no constants of modules.
+N_TYPES = 2
+N_PAIRS = 4
+
+
+@dataclass(frozen=True)
+class HeterogeneousGnnConfig:
+    """Shape of the network."""
+
+    node_features: int  # columns of x, of which the last is 1 for strips and 0 for pixels
+    edge_features: int = 6  # columns of edge_attr; 0: none
+    width: int = 128  # channels of a node and of an edge
+    steps: int = 8  # message-passing steps, each with weights of its own
+    hidden_layers: int = 1  # of every MLP
+    padded: int = 0  # features before `is_strip` that are set to 0 for pixels, such as the four of
+    #   the second cluster, which a pixel does not have; 0: all are used as they are
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.steps, self.hidden_layers) < 1 or self.edge_features < 0:
+            raise ValueError(f"heterogeneous GNN: sizes must be positive, got {asdict(self)}")
+        if not 0 <= self.padded < self.node_features - 1:
+            raise ValueError(
+                f"heterogeneous GNN: {self.node_features} node features with is_strip, "
+                f"{self.padded} of them padded; one must be left for pixels"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class TypedPairs(nn.Module):
+    """One MLP per pair of node types, on the edges of that pair."""
+
+    def __init__(self, nodes: int, state: int, hidden: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.pair = nn.ModuleList(PairMlp(nodes, state, hidden, outputs) for _ in range(N_PAIRS))
+
+    def forward(self, h: list[Tensor], index: list[Tensor], state: list[Tensor]) -> list[Tensor]:
+        """Results of the edges of each pair.
+
+        Args:
+            h: nodes (N_t, nodes) of each type.
+            index: (2, E_k) of each pair, rows within the types of source and target.
+            state: (E_k, state) of each pair.
+        """
+        out: list[Tensor] = []
+        for k, pair in enumerate(self.pair):
+            source, target = pair.source(h[k // 2]), pair.target(h[k % 2])
+            out.append(pair.join(source, target, index[k], state[k]))
+        return out
+
+
+class HeterogeneousStep(nn.Module):
+    """One step: messages of each pair of types, then nodes of each type."""
+
+    def __init__(self, width: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        self.edge = TypedPairs(width, width, hidden, width)
+        self.edge_norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(N_PAIRS))
+        self.node = nn.ModuleList(mlp(3 * width, hidden, width) for _ in range(N_TYPES))
+        self.node_norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(N_TYPES))
+
+    def forward(
+        self, h: list[Tensor], e: list[Tensor], index: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """New states of the nodes of each type and of the edges of each pair."""
+        message = self.edge(h, index, e)
+        edges: list[Tensor] = []
+        for k, norm in enumerate(self.edge_norm):
+            edges.append(e[k] + norm(message[k]))
+        nodes: list[Tensor] = []
+        for t, (update, norm) in enumerate(zip(self.node, self.node_norm)):  # noqa: B905
+            into, out = torch.zeros_like(h[t]), torch.zeros_like(h[t])
+            for other in range(2):
+                here, there = 2 * other + t, 2 * t + other
+                into = into + sum_at(edges[here], index[here][1], h[t].shape[0])
+                out = out + sum_at(edges[there], index[there][0], h[t].shape[0])
+            nodes.append(h[t] + norm(update(torch.cat([h[t], into, out], dim=1))))
+        return nodes, edges
+
+
+class HeterogeneousGnn(nn.Module):
+    """Interaction GNN whose encoders, messages, updates and scores depend on the types of nodes.
+
+    Types are told by the last column of x. Nodes and edges are sorted by type once per graph, so
+    that a step costs what one of the homogeneous network of the same width does.
+
+    References: GNN4ITk: Caillou et al., EPJ Web Conf. 295, 03030 (2024),
+    doi:10.1051/epjconf/202429503030. Departures: those of `InteractionGnn`.
+    """
+
+    def __init__(self, config: HeterogeneousGnnConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        hidden = (c.width,) * c.hidden_layers
+        self.padded = c.padded
+        self.encode_node = nn.ModuleList(
+            mlp(c.node_features - 1, hidden, c.width) for _ in range(N_TYPES)
+        )
+        self.encode_edge = TypedPairs(c.width, c.edge_features, hidden, c.width)
+        self.step = nn.ModuleList(HeterogeneousStep(c.width, hidden) for _ in range(c.steps))
+        self.score = TypedPairs(c.width, c.width, hidden, 1)
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
+        """Logits of all edges.
+
+        Args:
+            x: (N, node_features) float32, the last column above 0.5 for strips.
+            edge_index: (2, E) int64 rows of x.
+            edge_attr: (E, edge_features) float32; None if the network has none.
+
+        Returns:
+            (E,) float32 logits that both hits of an edge are of one particle.
+        """
+        strip = x[:, -1] > 0.5
+        features = x[:, :-1]
+        if self.padded > 0:
+            kept, second = features[:, : -self.padded], features[:, -self.padded :]
+            features = torch.cat([kept, second * strip.to(x.dtype).unsqueeze(1)], dim=1)
+        kind = strip.long()
+        of_strip = torch.cumsum(kind, dim=0)
+        # Row of each node among those of its type.
+        row = torch.where(strip, of_strip, torch.cumsum(1 - kind, dim=0)) - 1
+        pair = 2 * kind.index_select(0, edge_index[0]) + kind.index_select(0, edge_index[1])
+        h: list[Tensor] = []
+        for t, encode in enumerate(self.encode_node):
+            nodes = torch.nonzero(kind == t).squeeze(1)
+            # States keep the precision of x; under autocast only the products lose some.
+            h.append(encode(features.index_select(0, nodes)).to(x.dtype))
+        rows: list[Tensor] = []
+        index: list[Tensor] = []
+        e: list[Tensor] = []
+        for k in range(4):
+            edges = torch.nonzero(pair == k).squeeze(1)
+            ends = edge_index.index_select(1, edges)
+            rows.append(edges)
+            index.append(row.index_select(0, ends.flatten()).view(2, -1))
+            attr = x.new_zeros(edges.shape[0], 0)
+            e.append(attr if edge_attr is None else edge_attr.index_select(0, edges))
+        e = self.encode_edge(h, index, e)
+        e = [state.to(x.dtype) for state in e]
+        for step in self.step:
+            h, e = step(h, e, index)
+        score = self.score(h, index, e)
+        return torch.cat(score).index_select(0, torch.argsort(torch.cat(rows))).squeeze(1)

@@ -24,6 +24,7 @@ from trkx.plugin.stage_settings import read_settings
 from trkx.plugin.stage_weights import StageWeights
 from trkx.plugin.training.edge_training import EdgeTraining, GraphExample, join_graphs, n_edges
 from trkx.plugin.training.example_chunks import ExampleChunks
+from trkx.plugin.training.sectors import SectorEvents
 from trkx.plugin.training.stages import Events, TrainingRequest, card_of
 
 
@@ -39,12 +40,15 @@ class EdgeDataConfig:
     soft_weight: float = 0.2  # their weight
     focal: float = 0.0  # exponent of the focal loss; 0: cross entropy
     positive: float = 1.0  # further weight of true edges
+    sectors: int = 1  # in azimuth, that an event is cut into: more and smaller steps
 
     def __post_init__(self) -> None:
         if len(self.features) != len(self.scales):
             raise ValueError(
                 f"{len(self.features)} features, but {len(self.scales)} scales; give one for each"
             )
+        if self.sectors < 1:
+            raise ValueError(f"sectors is {self.sectors}; give at least 1")
 
 
 class GraphMaker:
@@ -52,8 +56,12 @@ class GraphMaker:
 
     def __init__(self, request: TrainingRequest, config: EdgeDataConfig) -> None:
         self.request, self.config = request, config
+        self.notes = {"extent": {"r": 0.0, "z": 0.0}}  # of the detector, mm
 
     def __call__(self, event: LabelledEvent) -> GraphExample:
+        points, known = event.space_points, self.notes["extent"]
+        known["r"] = max(known["r"], float(np.hypot(points.x, points.y).max(initial=0.0)))
+        known["z"] = max(known["z"], float(np.abs(points.z).max(initial=0.0)))
         return self.example(self.request.graph(event.space_points), event)
 
     def example(self, graph: Graph, event: LabelledEvent) -> GraphExample:
@@ -92,16 +100,17 @@ def build(
     torch.manual_seed(request.fit.seed)
     network = make_network(request.stage, shape)
     training = EdgeTraining(network, request.fit, config.focal, config.positive)
-    training.card = {**_inputs(config), "extent": _extent(events)}
     data = ExampleChunks(
-        events,
+        SectorEvents(events, config.sectors) if config.sectors > 1 else events,
         GraphMaker(request, config),
         request.work / "examples",
         GraphExample,
         n_edges,
         join_graphs,
         key=request.key,
+        keep=events.keep,
     )
+    training.card = {**_inputs(config), **data.notes}
     return training, data
 
 
@@ -132,15 +141,3 @@ def _inputs(config: EdgeDataConfig) -> Mapping[str, Any]:
     if config.edge_scales:
         inputs["edge_scales"] = list(config.edge_scales)
     return inputs
-
-
-def _extent(events: Events) -> dict[str, float]:
-    """Largest radius and |z| of the first event's hits, mm: what a card keeps of the detector."""
-    for event in events:
-        points = event.space_points
-        r = np.hypot(points.x, points.y)
-        return {
-            "r": float(r.max(initial=0.0)),
-            "z": float(np.abs(points.z).max(initial=0.0)),
-        }
-    raise StageError("there are no events to train on")

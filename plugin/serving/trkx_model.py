@@ -7,16 +7,11 @@ event each.
 from __future__ import annotations
 
 import json
-import traceback
 from typing import Any
 
-import numpy as np
-
-from trkx.plugin.errors import TrackFindingError
-from trkx.plugin.serving.tensors import make_tensor, read_tensor
-from trkx.plugin.space_points import SpacePoints
-
-STAGES = ("graph_construction", "edge_classification", "track_building", "total")
+from trkx.plugin.serving.backend import answer_each
+from trkx.plugin.serving.exchange import EVENT_INPUTS, candidate_outputs, read_event
+from trkx.plugin.serving.tensors import read_tensor
 
 
 class TritonPythonModel:
@@ -29,44 +24,19 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         parameters = {k: v["string_value"] for k, v in config["parameters"].items()}
         device = "cuda" if args["model_instance_kind"] == "GPU" else "cpu"
-        self.identity = np.frombuffer(parameters["identity"].encode(), np.uint8).copy()
+        self.identity = parameters["identity"]
         self.pipeline = load_pipeline(
-            parameters.get("finder", "gnn"), parameters["target"], device=device, threads=1
+            pipeline=parameters["pipeline"],
+            target=parameters["target"],
+            weights=parameters["weights"] or None,
+            device=device,
+            threads=1,
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Find the tracks of each request's event; an event that is wrong gets an error."""
-        return [self._answer(request) for request in requests]
+        return answer_each(requests, self._find)
 
-    def _answer(self, request: Any) -> Any:
-        import triton_python_backend_utils as pb
-
-        try:
-            return pb.InferenceResponse([make_tensor(*item) for item in self._find(request)])
-        except (TrackFindingError, ValueError) as error:
-            wrong = pb.TritonError(str(error), pb.TritonError.INVALID_ARG)
-            return pb.InferenceResponse(error=wrong)
-        except Exception as error:  # the server must outlive any event
-            pb.Logger.log_error(traceback.format_exc())
-            wrong = pb.TritonError(f"{type(error).__name__}: {error}", pb.TritonError.INTERNAL)
-            return pb.InferenceResponse(error=wrong)
-
-    def _find(self, request: Any) -> list[tuple[str, np.ndarray]]:
-        columns = {name: read_tensor(request, name) for name in ("X", "Y", "Z", "GEOMETRY_ID")}
-        points = SpacePoints(
-            columns["X"],
-            columns["Y"],
-            columns["Z"],
-            columns["GEOMETRY_ID"],
-            read_tensor(request, "SIZE0"),
-            read_tensor(request, "SIZE1"),
-        )
-        spot = read_tensor(request, "BEAM_SPOT")
-        found = self.pipeline(points, (0.0, 0.0) if spot is None else (spot[0], spot[1]))
-        return [
-            ("LABELS", found.labels),
-            ("OFFSETS", found.offsets),
-            ("HITS", found.hits),
-            ("SCORES", found.scores),
-            ("IDENTITY", self.identity),
-        ]
+    def _find(self, request: Any) -> dict[str, Any]:
+        points, beam_spot = read_event({t.name: read_tensor(request, t.name) for t in EVENT_INPUTS})
+        return candidate_outputs(self.pipeline(points, beam_spot), self.identity)

@@ -1,0 +1,31 @@
+"""What a client shows a server, and by what it knows the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trkx.plugin.errors import ServerError
+
+
+@dataclass(frozen=True)
+class Security:
+    """Certificate files and token of a client."""
+
+    root_certificates: Path | None = None  # who may sign the server's certificate; None: the system
+    certificate: Path | None = None  # of the client, for mutual TLS
+    private_key: Path | None = None  # of the client's certificate
+    token: str | None = None  # sent as a header with every request
+    token_header: str = "trkx-token"
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.private_key is None):
+            raise ServerError("a client certificate needs its private key, and the other way round")
+        for path in (self.root_certificates, self.certificate, self.private_key):
+            if path is not None and not path.is_file():
+                raise ServerError(f"certificate file {path}: no such file")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        return {} if self.token is None else {self.token_header: self.token}

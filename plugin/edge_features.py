@@ -11,6 +11,9 @@ from trkx.plugin.errors import StageError
 from trkx.plugin.graph import Graph
 
 EDGE_FEATURES = ("dr", "dphi", "dz", "deta", "phislope", "rphislope")
+# Where the edge's line meets the beam line, and the circle through the beam line and both hits:
+# a network would need many layers to compute them as precisely.
+HELIX_FEATURES = ("z0", "curvature")
 
 # What they are divided by, so that edges of tracks above 1 GeV are of order 1.
 EDGE_SCALES = {
@@ -20,6 +23,8 @@ EDGE_SCALES = {
     "deta": 0.03,
     "phislope": 3e-4,  # rad/mm; half a radian per metre is a pT of 0.6 GeV in 2 T
     "rphislope": 0.1,
+    "z0": 50.0,  # mm
+    "curvature": 3e-4,  # 1/mm; 0.0006 / pT (GeV) in 2 T
 }
 # As GNN4ITk and ACTS scale them: lengths in metres, angles in units of pi.
 GNN4ITK_EDGE_SCALES = {
@@ -44,7 +49,8 @@ def edge_features(
 
     dr, dz and deta are differences; dphi is the difference of azimuth, wrapped to -pi to pi;
     phislope is dphi / dr; rphislope is the mean radius of both hits times phislope. Slopes
-    of hits at the same radius are 0.
+    of hits at the same radius are 0. z0 is where the straight line through both meets the beam
+    line, in r and z; curvature is that of the circle through both and the beam line, signed.
 
     Args:
         graph: N nodes with features r, phi, z, and E edges.
@@ -77,7 +83,7 @@ def edge_features(
     dr = r[b] - r[a]
     dphi = phi[b] - phi[a]
     dphi -= np.float32(2 * math.pi) * np.round(dphi / np.float32(2 * math.pi))
-    slope = np.divide(dphi, dr, out=np.zeros_like(dr), where=np.abs(dr) > 1e-4)
+    slope = _ratio(dphi, dr)
     columns = {
         "dr": lambda: dr,
         "dphi": lambda: dphi,
@@ -85,9 +91,21 @@ def edge_features(
         "deta": lambda: eta[b] - eta[a],
         "phislope": lambda: slope,
         "rphislope": lambda: slope * (r[a] + r[b]) / 2,
+        "z0": lambda: z[a] - r[a] * _ratio(z[b] - z[a], dr),
+        "curvature": lambda: 2 * _ratio(np.sin(dphi), np.sqrt(dr**2 + _chord_part(r, a, b, dphi))),
     }
     out = np.empty((graph.n_edges, len(names)), np.float32)
     for i, (name, scale) in enumerate(zip(names, divide, strict=True)):
         column = columns[name]() if name in columns else graph.edge_features[:, own[name]]
         np.clip(column / np.float32(scale), -limit, limit, out=out[:, i])
     return out
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b; 0 where b is almost 0 mm."""
+    return np.divide(a, b, out=np.zeros_like(b), where=np.abs(b) > 1e-4)
+
+
+def _chord_part(r: np.ndarray, a: np.ndarray, b: np.ndarray, dphi: np.ndarray) -> np.ndarray:
+    """What the azimuth adds to the squared transverse distance of the hits."""
+    return 4 * r[a] * r[b] * np.sin(dphi / 2) ** 2

@@ -20,7 +20,7 @@ EDGE_SCALES = {
     "dr": 100.0,  # mm
     "dphi": 0.03,  # rad
     "dz": 200.0,  # mm
-    "deta": 0.03,
+    "deta": 0.1,
     "phislope": 3e-4,  # rad/mm; half a radian per metre is a pT of 0.6 GeV in 2 T
     "rphislope": 0.1,
     "z0": 50.0,  # mm
@@ -54,7 +54,7 @@ def edge_features(
 
     Args:
         graph: N nodes with features r, phi, z, and E edges.
-        names: features wanted: of the six, or 'own_0', 'own_1', …: columns of
+        names: features wanted: of the six, z0, curvature, or 'own_0', 'own_1', …: columns of
             `Graph.edge_features`.
         scales: one divisor per feature; None: `EDGE_SCALES`, and 1 for those of the graph.
         limit: all scaled features are clipped to -limit to limit.
@@ -63,16 +63,16 @@ def edge_features(
         (E, len(names)) float32, finite where the nodes are.
 
     Raises:
-        StageError: a feature that is none of the six and not in the graph, or a wrong number of
+        StageError: a feature that is none of these and not in the graph, or a wrong number of
             scales.
 
     References: GNN4ITk, ATL-ITK-PROC-2022-006; ACTS' ModuleMapCuda computes the same six.
     """
     own = {f"{OWN}{i}": i for i in range(graph.edge_features.shape[1])}
     for name in names:
-        if name not in EDGE_FEATURES and name not in own:
+        if name not in EDGE_SCALES and name not in own:
             raise StageError(
-                f"no edge feature '{name}'; choose of {', '.join(EDGE_FEATURES)}, and of the "
+                f"no edge feature '{name}'; choose of {', '.join(EDGE_SCALES)}, and of the "
                 f"{len(own)} columns {OWN}0, {OWN}1, … of this graph's constructor"
             )
     if scales is not None and len(scales) != len(names):

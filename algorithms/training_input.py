@@ -10,7 +10,10 @@ from trkx.io.errors import ConfigError, InputError, TrkxError
 from trkx.io.event_files import EventFiles
 from trkx.io.provenance import read_provenance
 
-__all__ = ["FIRST_TEST_SEED", "input_provenance", "open_training_events"]
+__all__ = ["FIRST_TEST_SEED", "PT_MIN", "input_provenance", "open_training_events"]
+
+PT_MIN = {"pt1": 1.0, "pt05": 0.5}
+"""Lowest pT of the tracks of each target, GeV."""
 
 FIRST_TEST_SEED = 900000
 """Events of this seed and above are for tests: a model that has seen them proves nothing."""

@@ -1,46 +1,52 @@
-"""`trkx train`: learn the layer map and train the network, from scratch, on simulated events."""
+"""`trkx train`: learn maps and train networks, from scratch, on simulated events."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
-import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-from trkx.algorithms.job_config import DEVICES
-from trkx.io.errors import ConfigError, OutputExistsError, TrkxError
+from trkx.algorithms.job_config import DEVICES, TARGETS
+from trkx.io.errors import ConfigError
 
 EPILOG = """\
-examples:
+models of the default finder:
   trkx train --out models                     both targets from scratch: simulates its own events
   trkx train graph --input train --target pt1 --out models/mine
   trkx train gnn   --input train --target pt1 --out models/mine      goes on with that map
   trkx train score --input validation --out models/mine              scores for the model card
   trkx run --input sample --finder gnn --weights models/mine --out tracks
 
-A folder that holds a finished model is refused unless --force is given; a training that was
-stopped is gone on with by the same command, from its last checkpoint.
+single stages, as a configuration file says (examples/training has one for each):
+  trkx train metric_learning --config metric_learning.toml --out models/mine
+  trkx train filter --config filter.toml --out models/mine --set optimisation.epochs=3
+
+What is finished is refused unless --force is given; a training that was stopped is gone on with
+by the same command, from its last checkpoint.
 Events with seeds from 900000 on are for tests: never train on them.
 """
 
-STAGES = ("all", "graph", "gnn", "score")
-SEED = 1  # of the events that training simulates itself
-VALIDATION_SEED, VALIDATION_EVENTS = 600000, 4
-PT_MIN = {"pt1": 1.0, "pt05": 0.5}  # GeV
+MODEL_STAGES = ("all", "graph", "gnn", "score")
+# As trkx.plugin.training.stages has them; named here because help is to be quick.
+CONFIGURED_STAGES = (
+    "metric_learning",
+    "filter",
+    "interaction_gnn",
+    "attention_gnn",
+    "heterogeneous_gnn",
+    "hierarchical",
+    "module_map",
+)
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser."""
     parser = subparsers.add_parser(
         "train",
-        help="learn the layer map and the network from simulated events",
-        description="Learn the layer map (graph construction) and train the interaction network.\n"
-        "A model is a folder with map.npz, network.safetensors and card.json.",
+        help="learn the maps and networks of all stages from simulated events",
+        description="Learn maps and train networks from simulated events: the models of the "
+        "default finder\n(a folder with map.npz, network.safetensors and card.json), or any "
+        "single stage.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,9 +55,11 @@ def add_parser(subparsers: Any) -> None:
         "stage",
         nargs="?",
         default="all",
-        choices=STAGES,
-        help="graph: the map; gnn: the network on that map; all (default): both; score: find the "
-        "tracks of validation events and note in the card how well",
+        choices=(*MODEL_STAGES, *CONFIGURED_STAGES),
+        metavar="STAGE",
+        help="of a model: graph: the map; gnn: the network on that map; all (default): both; "
+        "score: find the tracks of validation events and note in the card how well. Single stages: "
+        + ", ".join(CONFIGURED_STAGES),
     )
     add(
         "--input",
@@ -59,10 +67,26 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help="simulated events with truth (default: simulates its own in --out)",
     )
-    add("--out", required=True, type=Path, metavar="DIR", help="model folder to write")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder to write to")
+    add("--quiet", action="store_true", help="no progress bars")
+    add("--force", action="store_true", help="train anew what --out holds already")
+
+    stage = parser.add_argument_group("single stages")
+    stage.add_argument("--config", type=Path, metavar="FILE", help="what to train, and how (TOML)")
+    stage.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="changes",
+        help="change a setting of the file, such as optimisation.epochs=3; may be repeated",
+    )
+
+    model = parser.add_argument_group("models of the default finder")
+    add = model.add_argument
     add(
         "--target",
-        choices=(*PT_MIN, "both"),
+        choices=(*TARGETS, "both"),
         help="pT of the tracks (default: both for 'all', that of the map for 'gnn', else pt1); "
         "both: one folder each in --out",
     )
@@ -86,8 +110,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add("--device", choices=DEVICES, default="cpu", help="where the network trains (default cpu)")
     add("--threads", type=int, default=2, metavar="N", help="threads of torch (default 2)")
-    add("--quiet", action="store_true", help="no progress bars")
-    add("--force", action="store_true", help="train anew what --out holds already")
+    parser.set_defaults(model_defaults={a.dest: a.default for a in model._group_actions})
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,279 +118,39 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: a bad value, or settings other than those an unfinished model began with.
-        OutputExistsError: all models asked for are finished.
+        OutputExistsError: all that is asked for is finished.
         TrkxError, TrackFindingError: the input, the output or the device cannot be used.
     """
-    _check(args)
-    folders = _folders(args)
-    if args.stage in ("gnn", "score"):
-        from trkx.plugin.weights import Model
-
-        for folder in folders.values():
-            Model.open(folder)  # says what is missing before anything is simulated
-    if args.stage == "score":
-        for folder in folders.values():
-            _score(folder, args)
-        return 0
-    from trkx.algorithms.training_folder import existing_model, is_finished
-
-    finished = [
-        target
-        for target, folder in folders.items()
-        if not args.force and is_finished(existing_model(folder), args.stage)
-    ]
-    if len(finished) == len(folders):
-        raise OutputExistsError(
-            f"{args.out} holds a finished model already ({', '.join(finished)}). Pass --force to "
-            "train it anew, or another folder."
-        )
-    for target, folder in folders.items():
-        if target in finished:
-            print(f"{target}: finished before, in {folder}; --force trains it anew")
-            continue
-        _train(args, target, folder)
-        if args.stage == "all" and not args.input:
-            _score(folder, args)
-    return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Raise unless the values of the options make sense and the device is there."""
-    for name in ("events", "map_events", "epochs", "width", "steps", "threads"):
-        if getattr(args, name) < 1:
-            option = "--" + name.replace("_", "-")
-            raise ConfigError(f"{option} is {getattr(args, name)}; give at least 1")
-    if not 0 <= args.pileup <= 1000:
-        raise ConfigError(f"--pileup is {args.pileup}; give a mean between 0 and 1000")
-    from trkx.algorithms.job import check_device
-
-    check_device(args.device)
-
-
-def _folders(args: argparse.Namespace) -> dict[str, Path]:
-    """Model folder by target."""
-    if args.target == "both" or (args.stage == "all" and args.target is None):
-        return {target: args.out / f"generic_{target}" for target in PT_MIN}
-    target = args.target
-    if target is None and args.stage == "gnn":
-        from trkx.plugin.weights import Model
-
-        target = Model.open(args.out).card.get("target")
-    return {target or "pt1": args.out}
-
-
-def _score(folder: Path, args: argparse.Namespace) -> None:
-    """Find the tracks of validation events, and write how well into the model card."""
-    from trkx.algorithms.model_scores import score_model
-    from trkx.plugin.weights import Model
-
-    model = Model.open(folder)  # before simulating anything
-    inputs = args.input if args.stage == "score" else None
-    inputs = inputs or [_simulate(args, "validation", VALIDATION_EVENTS, VALIDATION_SEED)]
-    for finder, scores in score_model(model, inputs).items():
-        print(f"{finder}: {', '.join(f'{k} {v}' for k, v in scores.items())}")
-
-
-def _simulate(args: argparse.Namespace, name: str, n: int, seed: int) -> str:
-    """Simulate `n` events beside the models, once."""
-    from trkx.algorithms.cli.main import main
-
-    folder = args.out / name
-    if not (folder / "measurements.root").exists():
-        command = ["simulate", "--events", str(n), "--pileup", str(args.pileup)]
-        code = main([*command, "--seed", str(seed), "--out", str(folder)])
-        if code != 0:
-            raise SystemExit(code)
-    return str(folder)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("trkx", "numpy", "numba", "torch", "pyacts"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # a map needs no torch
-            continue
-    return found
-
-
-def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
-    """Train one target into one folder."""
-    from trkx.algorithms.training_folder import (
-        check_same,
-        drop_checkpoints,
-        existing_model,
-        make_folder,
-    )
-    from trkx.algorithms.training_input import input_provenance, open_training_events
-    from trkx.plugin.errors import need
-    from trkx.plugin.weights import Model
-
-    need("numba", "local", "training")
-    if args.stage != "graph":
-        need("torch", "local", "training")
-        need("safetensors", "local", "training")
-        need("lightning", "train", "training")
-    inputs = args.input or [
-        _simulate(args, "events", max(args.events, args.map_events), SEED),
-    ]
-    files = open_training_events(inputs)
-    make_folder(folder)
-    if args.force:
-        drop_checkpoints(folder)
-    about: dict[str, Any] = {
-        "detector": "generic",
-        "target": target,
-        "pt_min": PT_MIN[target],
-        "versions": _versions(),
-        "training_input": input_provenance(inputs),
-    }
-    model = None if args.force else existing_model(folder)
-    if args.stage == "gnn":
-        model = Model.open(folder)
-        learned_for = model.card.get("target", target)
-        if learned_for != target:
+    if args.stage in MODEL_STAGES:
+        if args.config is not None or args.changes:
             raise ConfigError(
-                f"the map in {folder} was learned for target {learned_for!r}, not {target!r}; "
-                "leave out --target, or learn another map with `trkx train graph`"
+                f"--config and --set are for single stages ({', '.join(CONFIGURED_STAGES)}), not "
+                f"for '{args.stage}'"
             )
-        layer_map = model.layer_map()
-    elif model is not None and args.stage == "all":
-        # The map of a training that was stopped, which its checkpoints are for.
-        _warn_fewer(files, args.map_events, "learns the map from")
-        map_events = min(args.map_events, len(files))
-        settings = {
-            "target": target,
-            "map_events": map_events,
-            "map_input": about["training_input"],
-        }
-        check_same(folder, model.card, settings)
-        layer_map = model.layer_map()
-        print(f"{target}: goes on with the layer map in {folder}")
-    else:
-        layer_map, model = _learn_map(args, files, folder, about)
-    if args.stage == "graph":
-        return
-    assert model is not None
-    card = {k: v for k, v in model.card.items() if k not in ("sha256", "format", "scores")}
-    _train_network(args, files, folder, layer_map, card | about)
+        from trkx.algorithms.cli import train_model
+
+        return train_model.run(args)
+    return _train_stage(args)
 
 
-def _warn_fewer(files: Any, wanted: int, verb: str) -> None:
-    if len(files) < wanted:
-        print(f"{verb} the {len(files)} events there are, not {wanted}")
+def _train_stage(args: argparse.Namespace) -> int:
+    import sys
 
-
-def _learn_map(
-    args: argparse.Namespace, files: Any, folder: Path, about: dict[str, Any]
-) -> tuple[Any, Any]:
-    """Learn the layers and the map, write them, and return the map and the model."""
-    from dataclasses import asdict
-
-    from trkx.algorithms.detector import buildGenericDetector
-    from trkx.algorithms.labelled_events import labelled_events
-    from trkx.algorithms.module_frames import moduleFrames
-    from trkx.algorithms.training_folder import drop_checkpoints, write_model
-    from trkx.plugin.layer_map_learning import LayerMapConfig, learn_layer_map
-    from trkx.plugin.layers import learn_layers
-
-    _warn_fewer(files, args.map_events, "learns the map from")
-    n_events = min(args.map_events, len(files))
-    start = time.time()
-    _, tracking_geometry = buildGenericDetector()
-    first = list(labelled_events(files, 0, min(n_events, 4)))
-    layers = learn_layers(first, moduleFrames(tracking_geometry))
-    config = LayerMapConfig(pt_min=0.95 * about["pt_min"])
-    layer_map = learn_layer_map(labelled_events(files, 0, n_events), layers, config, about)
-    drop_checkpoints(folder)  # of a network on another map
-    card = about | {
-        "map_config": asdict(config),
-        "map_events": n_events,
-        "map_input": about["training_input"],
-        "map_seconds": round(time.time() - start, 1),
-    }
-    model = write_model(folder, layer_map, None, card)
-    pairs = len(layer_map.pair_inner)
-    print(f"{about['target']}: layer map with {pairs} layer pairs → {folder}")
-    return layer_map, model
-
-
-def _train_network(
-    args: argparse.Namespace, files: Any, folder: Path, layer_map: Any, about: dict[str, Any]
-) -> None:
-    """Train the network on a map, or go on with that, and write the whole model."""
-    from dataclasses import asdict
-
-    import torch
-
-    from trkx.algorithms.labelled_events import labelled_events
-    from trkx.algorithms.training_folder import (
-        CHECKPOINTS,
-        check_same,
-        checkpoint,
-        drop_checkpoints,
-        write_model,
-    )
-    from trkx.plugin.interaction_network import InteractionNetworkConfig
-    from trkx.plugin.layer_map_graph import LayerMapGraph
-    from trkx.plugin.network_training import GraphDataset, TrainingConfig, train_network
-
-    torch.set_num_threads(args.threads)
-    _warn_fewer(files, args.events, "trains on")
-    start = time.time()
-    training = TrainingConfig(
-        epochs=args.epochs, width=args.width, steps=args.steps, pt_min=0.9 * about["pt_min"]
-    )
-    settings = {
-        "training_config": asdict(training),
-        "training_events": min(args.events, len(files)),
-        "training_input": about["training_input"],
-    }
-    begun = checkpoint(folder)
-    note = folder / CHECKPOINTS / "settings.json"
-    if begun is not None:
-        check_same(folder, _read_note(note), settings)
-        print(f"{about['target']}: goes on from {begun}")
-    else:
-        note.parent.mkdir(exist_ok=True)
-        note.write_text(json.dumps(settings))
-    dataset = GraphDataset(
-        labelled_events(files, 0, args.events), LayerMapGraph(layer_map), training.pt_min
-    )
-    first = dataset[0]
-    network = InteractionNetworkConfig(
-        edge_features=first[0].shape[1],
-        triplet_features=first[2].shape[1],
-        layer_pairs=len(layer_map.pair_inner),
-        width=args.width,
-        steps=args.steps,
-    )
-    try:
-        trained = train_network(
-            dataset,
-            network,
-            training,
-            device=args.device,
-            checkpoint_dir=str(folder / CHECKPOINTS),
-            progress=not args.quiet and sys.stderr.isatty(),
+    if args.config is None:
+        raise ConfigError(
+            f"stage '{args.stage}' needs a configuration: give --config FILE; examples/training "
+            "has one for each stage"
         )
-    except (RuntimeError, ValueError, KeyError, EOFError, OSError, UnpicklingError) as error:
-        if begun is None:
-            raise
-        raise TrkxError(
-            f"cannot go on from {begun}: {str(error).splitlines()[0]}. Remove {begun.parent} to "
-            "train the network anew."
-        ) from error
-    about = about | settings | {"training_seconds": round(time.time() - start, 1)}
-    write_model(folder, layer_map, trained, about)
-    drop_checkpoints(folder)
-    weights = sum(p.numel() for p in trained.parameters())
-    print(f"{about['target']}: network of {weights} weights → {folder}")
+    for name, default in args.model_defaults.items():
+        if getattr(args, name) != default:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is not for stage '{args.stage}': give it in --config, "
+                "or with --set"
+            )
+    from trkx.algorithms.stage_training import train_stage
+    from trkx.algorithms.training_file import TrainingFile
 
-
-def _read_note(path: Path) -> dict[str, Any]:
-    """Settings of the training that wrote the checkpoints beside `path`; empty: not known."""
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
-        return {}
+    file = TrainingFile.read(args.config, args.stage, args.changes, args.input)
+    progress = not args.quiet and sys.stderr.isatty()
+    train_stage(file, args.out, force=args.force, progress=progress)
+    return 0

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic
 
-from trkx.plugin.training.examples import DiskExamples, Example, Make, only_one
+from trkx.plugin.training.examples import (
+    DiskExamples,
+    Example,
+    Make,
+    only_one,
+    write_atomic,
+)
 from trkx.plugin.training.stages import Events
 
 
@@ -42,12 +49,23 @@ class ExampleChunks(Generic[Example]):
         self._new = lambda path: DiskExamples(path, kind, size, collate)
         self._current: tuple[int, DiskExamples[Example]] | None = None
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What `make` noted of the first chunk's events; kept when that chunk is gone."""
+        path = self.folder / "notes.json"
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError):
+            notes = self.at_epoch(0).notes
+            write_atomic(path, json.dumps(notes).encode())
+            return notes
+
     def at_epoch(self, epoch: int) -> DiskExamples[Example]:
         """Examples of an epoch; those of the last one may be gone."""
         number = epoch % self.events.n_chunks
         if self._current is not None and self._current[0] == number:
             return self._current[1]
-        if self._current is not None and not self.keep:
+        if self._current is not None and not self.keep and _rank() == 0:
             self._current[1].drop()
         examples: DiskExamples[Example] = self._new(self.folder / f"chunk-{number}")
         key = {"chunk": number, "of": self.events.n_chunks, "key": self.key}

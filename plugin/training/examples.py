@@ -81,6 +81,7 @@ class DiskExamples(Generic[Example]):
     ) -> None:
         self.folder, self.kind, self.size, self.collate = folder, kind, size, collate
         self.sizes = np.zeros(0, np.int64)
+        self.notes: dict[str, Any] = {}  # what `make` noted of the events, kept with them
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -104,10 +105,14 @@ class DiskExamples(Generic[Example]):
         if not isinstance(index, dict) or index.get("key") != json.loads(json.dumps(key)):
             return False
         self.sizes = np.array(index["sizes"], np.int64)
+        self.notes = index.get("notes", {})
         return True
 
     def build(self, events: Callable[[], Iterable[LabelledEvent]], make: Make, key: Any) -> None:
-        """Make the example of every event, unless they are there."""
+        """Make the example of every event, unless they are there.
+
+        What `make` has in a dictionary `notes` afterwards is kept with the examples.
+        """
         if self.open(key):
             return
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -118,7 +123,9 @@ class DiskExamples(Generic[Example]):
             write_example(self._path(row), example)
             sizes.append(self.size(example))
         # The index goes last: without it the folder is not complete.
-        write_atomic(self._index, json.dumps({"key": key, "sizes": sizes}).encode())
+        self.notes = dict(getattr(make, "notes", {}))
+        index = {"key": key, "sizes": sizes, "notes": self.notes}
+        write_atomic(self._index, json.dumps(index).encode())
         self.sizes = np.array(sizes, np.int64)
 
     def drop(self) -> None:

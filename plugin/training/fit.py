@@ -66,8 +66,8 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = load_checkpoint(folder, settings)
-    loader = Loader(data, settings)
     done = Progress() if state is None else Progress(**state["progress"])
+    loader = Loader(data, settings, done.steps_per_epoch)
     done.steps_per_epoch, done.total_steps = loader.steps_per_epoch, loader.total_steps
     module.total_steps, module.step = loader.total_steps, done.step
     module.epoch = done.step // loader.steps_per_epoch

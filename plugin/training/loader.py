@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from trkx.plugin.errors import StageError
 from trkx.plugin.training.batching import Step, count_steps, plan_epoch
 from trkx.plugin.training.examples import only_one
@@ -19,16 +21,21 @@ class Loader:
     Args:
         data: `Examples`, or something whose `at_epoch(epoch)` returns those of an epoch.
         settings: how many edges, batches and epochs.
+        steps_per_epoch: of a training that goes on; 0: what the first epoch's examples ask for.
     """
 
-    def __init__(self, data: Any, settings: FitSettings) -> None:
+    def __init__(self, data: Any, settings: FitSettings, steps_per_epoch: int = 0) -> None:
         self.data, self.settings = data, settings
         self.first = 0
         self.rank: Callable[[], int] = lambda: 0  # known only when the processes have met
+        self.steps_per_epoch = steps_per_epoch or self._count()
+
+    def _count(self) -> int:
         examples = self._examples(0)
         if len(examples) == 0:
             raise StageError("there is nothing to train on: no event gave an example")
-        self.steps_per_epoch = count_steps(examples.sizes, settings.batches, settings.batch_edges)
+        s = self.settings
+        return count_steps(_sizes(examples), s.batches, s.batch_edges)
 
     @property
     def total_steps(self) -> int:
@@ -43,7 +50,7 @@ class Loader:
     def _plan(self, examples: Any, epoch: int) -> list[Step]:
         s = self.settings
         return plan_epoch(
-            examples.sizes,
+            _sizes(examples),
             s.batches,
             s.batch_edges,
             seed=(s.seed, epoch),
@@ -64,6 +71,11 @@ class Loader:
             mine = plan[at][low : low + per_rank]
             rows = [row for batch in mine for row in batch]
             yield collate(examples, rows)
+
+
+def _sizes(examples: Any) -> np.ndarray:
+    """What batches are balanced by; plain sequences do not know it."""
+    return np.asarray(getattr(examples, "sizes", np.ones(len(examples))))
 
 
 def collate(examples: Any, rows: list[int]) -> Any:

@@ -49,6 +49,7 @@ class Events(Protocol):
     """
 
     n_chunks: int
+    keep: bool  # False: what is made of a chunk is removed when the next one comes
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[LabelledEvent]: ...
@@ -151,7 +152,6 @@ def card_of(request: TrainingRequest, **about: Any) -> dict[str, Any]:
         "training": {
             **request.about.get("training", {}),
             "settings": asdict(request.fit),
-            "data": dict(request.data),
             **Progress.read(request.work).summary(),
         },
     }

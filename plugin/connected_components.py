@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.special import expit
 
 from trkx.plugin.candidates import TrackCandidates
+from trkx.plugin.component_kernels import component_sums, connected_labels, group_nodes
 from trkx.plugin.errors import StageError
 from trkx.plugin.graph import Graph
+from trkx.plugin.junction_removal import remove_junctions
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.track_output import make_candidates
@@ -27,31 +28,27 @@ def probabilities(graph: Graph, stage: str) -> np.ndarray:
     """
     if graph.edge_scores is None:
         raise StageError(f"{stage}: the graph has no edge scores; put an edge classifier before it")
-    return 1.0 / (1.0 + np.exp(-graph.edge_scores))
+    return expit(graph.edge_scores)
 
 
-def component_labels(graph: Graph, mask: np.ndarray) -> np.ndarray:
-    """(N,) component of every node on the edges of `mask`."""
-    a, b = graph.edge_index[:, mask]
-    n = graph.n_nodes
-    matrix = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n, n))
-    return connected_components(matrix, directed=False)[1]
-
-
-def group_nodes(component: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (T+1,) and nodes of the components where `keep` is True, in their order."""
-    node = np.nonzero(keep[component])[0]
-    node = node[np.argsort(component[node], kind="stable")]
-    count = np.bincount(component[node], minlength=len(keep))[keep]
-    return np.concatenate([[0], np.cumsum(count)]).astype(np.int64), node
+def check_scores(**scores: float) -> None:
+    """Raise ValueError for a threshold that is no probability."""
+    for name, value in scores.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"{name} is {value}; expected a probability from 0 to 1")
 
 
 @dataclass(frozen=True)
 class ConnectedComponentsConfig:
-    """When an edge counts, and the shortest track."""
+    """When an edge counts, and which components are tracks."""
 
     score_cut: float = 0.9
     min_hits: int = 5
+    junction_removal: bool = False  # first leave every node its best edge in and its best edge out
+    min_pt: float = 0.0  # GeV; where there is no layer map, tracks clearly softer are dropped
+
+    def __post_init__(self) -> None:
+        check_scores(score_cut=self.score_cut)
 
 
 class ConnectedComponents:
@@ -77,14 +74,15 @@ class ConnectedComponents:
 
     def __call__(self, graph: Graph) -> TrackCandidates:
         """Build the tracks of one graph."""
+        c = self.config
         probability = probabilities(graph, "connected components")
-        mask = probability > self.config.score_cut
-        component = component_labels(graph, mask)
-        size = np.bincount(component)
-        keep = size >= self.config.min_hits
-        of_edge = component[graph.edge_index[0, mask]]
-        total = np.bincount(of_edge, weights=probability[mask], minlength=len(size))
-        score = total / np.maximum(np.bincount(of_edge, minlength=len(size)), 1)
-        return make_candidates(
-            graph, self.layer_map, *group_nodes(component, keep), score=score[keep]
-        )
+        source, target = graph.edge_index
+        mask = probability > c.score_cut
+        if c.junction_removal:
+            mask = remove_junctions(graph.edge_index, probability, graph.n_nodes, mask)
+        label, n = connected_labels(source, target, mask, graph.n_nodes)
+        size, n_edges, total, _ = component_sums(source, target, mask, probability, label, n)
+        keep = size >= c.min_hits
+        starts, nodes = group_nodes(label, keep)
+        score = total[keep] / np.maximum(n_edges[keep], 1)
+        return make_candidates(graph, self.layer_map, starts, nodes, score, c.min_pt)

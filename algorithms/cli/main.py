@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "find and fit tracks with one finder, write and measure them",
     "compare": "several finders side by side on the same events: table, figures, report",
     "stages": "list the stages that pipelines are made of, and the shipped pipelines",
+    "serve": "find tracks as a service: a Triton server with our models",
     "train": "learn the graph maps and networks that trkx ships, from scratch",
     "doctor": "versions, extras, devices and weights: what is there and what is missing",
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from trkx.plugin.errors import ServerError
 
+TOKEN_HEADER = "trkx-token"
+
 
 @dataclass(frozen=True)
 class Security:
@@ -16,7 +18,6 @@ class Security:
     certificate: Path | None = None  # of the client, for mutual TLS
     private_key: Path | None = None  # of the client's certificate
     token: str | None = None  # sent as a header with every request
-    token_header: str = "trkx-token"
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.private_key is None):
@@ -25,7 +26,7 @@ class Security:
             if path is not None and not path.is_file():
                 raise ServerError(f"certificate file {path}: no such file")
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of every request."""
-        return {} if self.token is None else {self.token_header: self.token}
+    def headers(self, protocol: str) -> dict[str, str]:
+        """Headers of every request; Triton wants a prefix of its own over gRPC."""
+        prefix = "triton-grpc-protocol-" if protocol == "grpc" else ""
+        return {} if self.token is None else {prefix + TOKEN_HEADER: self.token}

@@ -9,17 +9,31 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from trkx.plugin.errors import ServerError
+from trkx.plugin.errors import ServerError, ServiceError
+from trkx.plugin.serving.certificates import CertificateFolder
+from trkx.plugin.serving.endpoint import Endpoint
 from trkx.plugin.serving.runtime import Runtime
+from trkx.plugin.serving.security import TOKEN_HEADER, Security
+from trkx.plugin.serving.transport import connect
 
 LOOPBACK = "127.0.0.1"
+_EVERYWHERE = ("0.0.0.0", "::")
+# What nobody may do without the token; health stays open for balancers.
+_CLOSED = (
+    "inference",
+    "metadata",
+    "model-config",
+    "model-repository",
+    "shared-memory",
+    "statistics",
+    "trace",
+    "logging",
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,9 @@ class ServerConfig:
     http_port: int = 8000  # 0: a free one
     metrics_port: int = 8002  # 0: a free one
     threads: int = 1  # of numeric libraries, per model instance
+    certificates: CertificateFolder | None = None  # None: no encryption
+    mutual: bool = False  # clients must show a certificate as well
+    token: str | None = None  # that every request must carry
     start_seconds: float = 300.0  # until all models must be ready
     stub_seconds: int = 180  # until a model's process must answer; torch is slow to load
     extra: tuple[str, ...] = ()  # more arguments of tritonserver
@@ -63,16 +80,44 @@ class TritonServer:
     log: Path = field(default_factory=Path)
 
     @property
-    def grpc_url(self) -> str:
-        return f"grpc://{self.config.address}:{self.config.grpc_port}"
+    def _host(self) -> str:
+        """Where a client on this machine reaches the server."""
+        return LOOPBACK if self.config.address in _EVERYWHERE else self.config.address
 
     @property
-    def http_url(self) -> str:
-        return f"http://{self.config.address}:{self.config.http_port}"
+    def endpoint(self) -> Endpoint:
+        """Its gRPC endpoint, for clients on this machine."""
+        scheme = "grpc" if self.config.certificates is None else "grpcs"
+        return Endpoint(scheme, self._host, self.config.grpc_port)
+
+    @property
+    def client_security(self) -> Security:
+        """What a client must show."""
+        folder = self.config.certificates
+        if folder is None:
+            return Security(token=self.config.token)
+        own = self.config.mutual
+        return Security(
+            root_certificates=folder.authority,
+            certificate=folder.certificate("client") if own else None,
+            private_key=folder.key("client") if own else None,
+            token=self.config.token,
+        )
+
+    @property
+    def grpc_url(self) -> str:
+        return str(self.endpoint)
+
+    @property
+    def http_url(self) -> str | None:
+        """Its HTTP address; None: HTTP is off."""
+        if self.config.certificates is not None:
+            return None
+        return f"http://{self._host}:{self.config.http_port}"
 
     @property
     def metrics_url(self) -> str:
-        return f"http://{self.config.address}:{self.config.metrics_port}/metrics"
+        return f"http://{self._host}:{self.config.metrics_port}/metrics"
 
     @property
     def pid(self) -> int:
@@ -130,18 +175,32 @@ class TritonServer:
             "--backend-config=python,shm-growth-byte-size=16777216",
             "--exit-timeout-secs=20",
             "--disable-auto-complete-config",
+            *self._guards(),
             *c.extra,
         ]
+
+    def _guards(self) -> list[str]:
+        """Arguments for encryption and the token."""
+        c, found = self.config, []
+        if c.certificates is not None:
+            found += [
+                "--allow-http=false",  # Triton's HTTP is not encrypted
+                f"--grpc-use-ssl{'-mutual' if c.mutual else ''}=true",
+                f"--grpc-server-cert={c.certificates.certificate('server')}",
+                f"--grpc-server-key={c.certificates.key('server')}",
+                f"--grpc-root-cert={c.certificates.authority}",
+            ]
+        if c.token is not None:
+            closed = f"{','.join(_CLOSED)}:{TOKEN_HEADER}={c.token}"
+            found += [f"--grpc-restricted-protocol={closed}"]
+            found += [f"--http-restricted-api={closed}"]
+        return found
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + self.config.start_seconds
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise ServerError(
-                    f"the Triton server stopped while starting (exit code "
-                    f"{self._process.returncode}). {self.last_words()}"
-                )
+            self.check_alive()
             if self.ready():
                 return
             time.sleep(0.1)
@@ -150,14 +209,24 @@ class TritonServer:
             f"{self.last_words()}"
         )
 
+    def check_alive(self) -> None:
+        """Raise unless the server's process still runs.
+
+        Raises:
+            ServerError: it ended; the message holds its last words.
+        """
+        if self._process is None or self._process.poll() is not None:
+            raise ServerError(f"the Triton server ended by itself. {self.last_words()}")
+
     def ready(self) -> bool:
         """Whether the server answers and all models are loaded."""
-        url = f"http://{self.config.address}:{self.config.http_port}/v2/health/ready"
+        transport = connect(self.endpoint, self.client_security)
         try:
-            with urllib.request.urlopen(url, timeout=5) as reply:
-                return reply.status == 200
-        except (urllib.error.URLError, OSError):
+            return transport.server_ready(5.0)
+        except ServiceError:
             return False
+        finally:
+            transport.close()
 
     def last_words(self, lines: int = 12) -> str:
         """The last lines of the server's log, for messages."""

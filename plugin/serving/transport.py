@@ -51,6 +51,9 @@ class Transport(Protocol):
     def infer(self, call: Call, seconds: float) -> dict[str, np.ndarray]:
         """Outputs by name; ServiceError where there are none within `seconds`."""
 
+    def server_ready(self, seconds: float) -> bool:
+        """Whether the server answers and all its models are loaded."""
+
     def ready(self, model: str, version: str, seconds: float) -> bool:
         """Whether the model can be asked."""
 
@@ -79,6 +82,8 @@ def service_error(endpoint: Endpoint, what: str, error: Exception) -> ServiceErr
         return ServiceError(f"{endpoint}: {what}: {kind}: {error}", transient=True)
     status = str(error.status() or "").removeprefix("StatusCode.")
     reason = error.message() or ""
+    if "is restricted" in reason:  # how Triton says that the token is missing or wrong
+        status = "PERMISSION_DENIED"
     transient = status in TRANSIENT or status == ""
     return ServiceError(f"{endpoint}: {what}: [{status}] {reason}", transient, status)
 
@@ -110,7 +115,8 @@ class GrpcTransport:
         """Make a client; nothing is sent yet."""
         import tritonclient.grpc as module
 
-        self.endpoint, self._module, self._headers = endpoint, module, security.headers
+        self.endpoint, self._module = endpoint, module
+        self._headers = security.headers("grpc")
 
         def name(path: Any) -> str | None:
             return None if path is None else str(path)
@@ -152,6 +158,9 @@ class GrpcTransport:
             compression_algorithm=None if call.compression == "none" else call.compression,
         )
         return {name: result.as_numpy(name) for name in call.outputs}
+
+    def server_ready(self, seconds: float) -> bool:
+        return self._try("ready?", self._client.is_server_ready, client_timeout=seconds)
 
     def ready(self, model: str, version: str, seconds: float) -> bool:
         return self._try(
@@ -203,7 +212,7 @@ class HttpTransport:
         import tritonclient.http as module
 
         self.endpoint, self._module = endpoint, module
-        self._headers, self._security = security.headers, security
+        self._headers, self._security = security.headers("http"), security
         self._own = threading.local()
 
     def _client(self, seconds: float) -> Any:
@@ -258,6 +267,9 @@ class HttpTransport:
             response_compression_algorithm=packed,
         )
         return {name: result.as_numpy(name) for name in call.outputs}
+
+    def server_ready(self, seconds: float) -> bool:
+        return self._try("ready?", seconds, "is_server_ready")
 
     def ready(self, model: str, version: str, seconds: float) -> bool:
         return self._try("ready?", seconds, "is_model_ready", model, version)

@@ -2,44 +2,73 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trkx.plugin.embedding import Embedding
+from trkx.plugin.embedding import (
+    EMBEDDING_FEATURES,
+    EMBEDDING_SCALES,
+    Embedding,
+    EmbeddingConfig,
+)
 from trkx.plugin.layers import split_geometry_id
+from trkx.plugin.metric_learning import STAGE, MetricLearning, MetricLearningConfig
 from trkx.plugin.node_features import point_features, select_features
 from trkx.plugin.pair_cuts import PairCuts, PairSelection
 from trkx.plugin.space_points import LabelledEvent, SpacePoints
+from trkx.plugin.stage_settings import read_settings
+from trkx.plugin.stage_weights import StageWeights
+from trkx.plugin.training.example_chunks import ExampleChunks
 from trkx.plugin.training.module import StageTraining
 from trkx.plugin.training.settings import FitSettings
+from trkx.plugin.training.stages import Events, TrainingRequest, card_of
 from trkx.plugin.truth_edges import crossings, true_doublets
 
 _PARTICLES = 3  # of a space point; more are very rare
 
 
 @dataclass(frozen=True)
-class EmbeddingLoss:
-    """What is pulled and pushed, in units of the radius."""
+class EmbeddingDataConfig:
+    """What the embedding reads and is taught: table [data] of a configuration."""
 
+    features: tuple[str, ...] = EMBEDDING_FEATURES  # of hits
+    scales: tuple[float, ...] = EMBEDDING_SCALES  # what they are divided by
     margin: float = 0.3  # positives are pulled within 1 - margin, negatives beyond 1 + margin
-    positive_weight: float = 50.0  # of a pair of one track, against one neighbour to be rejected
+    positive_weight: float = 100.0  # of a pair of one track, against a neighbour to be rejected
     easy_weight: float = 0.02  # of neighbours that the cuts reject anyway
+    random_negatives: int = 1000  # pairs drawn at random, besides the mined ones
     sector_hits: int = 6000  # consecutive in azimuth, that one step looks at
     queries: int = 1500  # hits of the sector whose neighbours are mined
-    random_negatives: int = 1000  # pairs drawn at random, besides the mined ones
-    pt_min: float = 0.9  # GeV, of the particles whose hits are pulled together
+    label_pt: float = 0.0  # GeV; hits of softer particles are not pulled together; 0: 0.9 times
+    #   the target
+    z0_max: float = 200.0  # cuts of the graph constructor, see `PairCuts`
+    curvature_max: float = 1e-3
+    overlap_max: float = 30.0
 
     def __post_init__(self) -> None:
+        if len(self.features) != len(self.scales):
+            raise ValueError(
+                f"{len(self.features)} features, but {len(self.scales)} scales; give one for each"
+            )
         if not 0 <= self.margin < 1:
             raise ValueError(f"margin is {self.margin}; expected 0 to below 1")
         if min(self.sector_hits, self.queries) < 1:
             raise ValueError("sector_hits and queries must be at least 1")
+        _ = self.cuts
+
+    @property
+    def cuts(self) -> PairCuts:
+        """The cuts on neighbours."""
+        return PairCuts(self.z0_max, self.curvature_max, self.overlap_max)
+
+    @property
+    def mirrored(self) -> list[int]:
+        """Features that change sign under z → -z."""
+        return [i for i, name in enumerate(self.features) if name.endswith(("z", "eta"))]
 
 
 class EmbeddingExample(NamedTuple):
@@ -61,16 +90,9 @@ def target_pairs(event: LabelledEvent, pt_min: float) -> np.ndarray:
 
 
 def embedding_example(
-    event: LabelledEvent, features: Sequence[str], scales: Sequence[float], pt_min: float
+    event: LabelledEvent, config: EmbeddingDataConfig, pt_min: float
 ) -> EmbeddingExample:
-    """The example of one event.
-
-    Args:
-        event: the event.
-        features: node features, by name.
-        scales: what they are divided by.
-        pt_min: of targets, GeV.
-    """
+    """The example of one event, whose targets are above `pt_min`, GeV."""
     points = event.space_points
     columns, names = point_features(points)
     order = np.argsort(columns[:, names.index("phi")], kind="stable")
@@ -81,7 +103,7 @@ def embedding_example(
     for k in range(_PARTICLES):
         has = count > k
         particle[has, k] = event.particle[event.offsets[:-1][has] + k]
-    x = select_features(columns, names, features, scales)
+    x = select_features(columns, names, config.features, config.scales)
     arrays = (
         x[order],
         np.stack([points.x, points.y, points.z], axis=1)[order],
@@ -106,45 +128,29 @@ class EmbeddingTraining(StageTraining):
     """
 
     def __init__(
-        self,
-        network: Embedding,
-        settings: FitSettings,
-        loss: EmbeddingLoss | None = None,
-        cuts: PairCuts | None = None,
-        mirror: Sequence[int] = (),
+        self, network: Embedding, settings: FitSettings, data: EmbeddingDataConfig | None = None
     ) -> None:
-        """Train a network.
-
-        Args:
-            network: the embedding.
-            settings: optimisation.
-            loss: what is pulled and pushed.
-            cuts: cuts that the graph constructor applies to neighbours.
-            mirror: columns of x that change sign under z → -z; events are mirrored at random.
-        """
         super().__init__(network, settings)
-        self.loss = loss or EmbeddingLoss()
-        self.cuts = cuts or PairCuts()
-        self.mirror = list(mirror)
+        self.data = data or EmbeddingDataConfig()
 
     def training_step(self, batch: EmbeddingExample, batch_idx: int) -> Tensor:
-        c = self.loss
+        c = self.data
         x, hits, pair = self._sector(batch)
-        if self.mirror and torch.rand(()) < 0.5:
-            x[:, self.mirror] *= -1
+        if torch.rand(()) < 0.5:
+            x[:, c.mirrored] *= -1
         z = self.network(x)
         near = 1 - c.margin
-        positive = torch.relu(_distance(z, pair) - near).sum() / max(pair.shape[1], 1)
+        positive = torch.relu(distances(z, pair) - near).sum() / max(pair.shape[1], 1)
         rows = torch.randperm(len(x))[: c.queries]
         found, weight = self._negatives(z.detach(), batch, hits, rows)
-        negative = torch.relu(1 + c.margin - _distance(z, found)) * weight.to(z.device)
+        negative = torch.relu(1 + c.margin - distances(z, found)) * weight.to(z.device)
         total = c.positive_weight * positive + negative.sum() / len(rows)
         return self.mean_over_processes(total, torch.ones_like(total))
 
     def _sector(self, batch: EmbeddingExample) -> tuple[Tensor, Tensor, Tensor]:
         """Features, rows of the hits, and positives, of some hits consecutive in azimuth."""
         n = len(batch.x)
-        size = min(self.loss.sector_hits, n)
+        size = min(self.data.sector_hits, n)
         first = int(torch.randint(n, ()))
         hits = (torch.arange(size) + first) % n
         place = (batch.pair.cpu() - first) % n  # rows in the sector
@@ -155,7 +161,7 @@ class EmbeddingTraining(StageTraining):
         self, z: Tensor, batch: EmbeddingExample, hits: Tensor, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Pairs (2, M) of rows of the sector that are of no common particle, and weights (M,)."""
-        c = self.loss
+        c = self.data
         near = torch.cdist(z[rows], z) < 1 + c.margin
         query, other = near.nonzero().cpu().T
         mined = torch.stack([rows[query], other])
@@ -167,81 +173,56 @@ class EmbeddingTraining(StageTraining):
         pair = pair[:, ~shared]
         position = batch.position[hits].cpu().numpy().T
         modules = batch.geometry_id[hits].cpu().numpy().astype(np.uint64)
-        selection = PairSelection(SpacePoints(*position, modules), self.cuts)
+        selection = PairSelection(SpacePoints(*position, modules), c.cuts)
         plausible = torch.from_numpy(selection(*pair.numpy()))
         return pair, torch.where(plausible, 1.0, c.easy_weight)
 
 
-def _distance(z: Tensor, pair: Tensor) -> Tensor:
+def distances(z: Tensor, pair: Tensor) -> Tensor:
     """(M,) distances; the root is kept off zero, where it has no gradient."""
     return ((z[pair[0]] - z[pair[1]]).square().sum(dim=1) + 1e-9).sqrt()
 
 
-@dataclass(frozen=True)
-class GraphSize:
-    """Edges needed for a share of the target pairs."""
+def build(
+    request: TrainingRequest, events: Events
+) -> tuple[EmbeddingTraining, ExampleChunks[EmbeddingExample]]:
+    """The training of the embedding, and its events.
 
-    efficiency: float
-    radius: float
-    edges: float  # per event, after the cuts, outward
-    neighbours: float  # mean number of points within the radius, before the cuts
-
-
-def graph_sizes(
-    network: Embedding,
-    events: Sequence[LabelledEvent],
-    features: Sequence[str],
-    scales: Sequence[float],
-    cuts: PairCuts,
-    efficiencies: Sequence[float] = (0.95, 0.97, 0.98, 0.99),
-    pt_min: float = 1.0,
-    queries: int = 2000,
-) -> list[GraphSize]:
-    """How many edges the embedding needs for a share of the target pairs: its figure of merit.
-
-    Pairs that the cuts reject are lost at any radius. Edges are counted around some hits and
-    scaled to all.
-
-    Args:
-        network: the embedding.
-        events: validation events.
-        features, scales: of the network's input.
-        cuts: cuts on neighbours.
-        efficiencies: shares asked for.
-        pt_min: of targets, GeV.
-        queries: hits of each event around which edges are counted.
+    Raises:
+        StageError: bad settings.
     """
-    distances, weights, rejected = [], [], []
-    true = []
-    rng = np.random.default_rng(1)
-    for event in events:
-        columns, names = point_features(event.space_points)
-        x = torch.from_numpy(select_features(columns, names, features, scales))
-        with torch.inference_mode():
-            z = torch.cat([network(part) for part in x.split(1 << 14)])
-        selection = PairSelection(event.space_points, cuts)
-        pair = target_pairs(event, pt_min)
-        d = _distance(z, torch.from_numpy(pair)).numpy().astype(np.float64)
-        d[~selection(*pair)] = math.inf
-        true.append(d)
-        rows = torch.from_numpy(rng.permutation(len(x))[:queries])
-        limit = float(np.quantile(d, max(efficiencies), method="higher"))
-        limit = limit if math.isfinite(limit) else float(d[np.isfinite(d)].max())
-        for part in rows.split(200):
-            distance = torch.cdist(z[part], z)
-            query, other = (distance <= limit).nonzero().T
-            keep = selection(part[query].numpy(), other.numpy())
-            found = distance[query, other].numpy()
-            scale = len(x) / len(rows) / len(events)
-            distances.append(found[keep])
-            weights.append(np.full(keep.sum(), scale / 2))  # every pair is seen from both ends
-            rejected.append(found)
-    ds, ws, rs = np.concatenate(distances), np.concatenate(weights), np.concatenate(rejected)
-    true_d = np.sort(np.concatenate(true))
-    out = []
-    for efficiency in efficiencies:
-        radius = float(true_d[min(math.ceil(efficiency * len(true_d)), len(true_d)) - 1])
-        within = ws[ds <= radius].sum()
-        per_query = (rs <= radius).sum() / (queries * len(events))
-        out.append(GraphSize(efficiency, radius, float(within), float(per_query)))
-    return out
+    config = _config(request)
+    torch.manual_seed(request.fit.seed)
+    shape = read_settings(
+        EmbeddingConfig, {"features": len(config.features), **request.network}, STAGE
+    )
+    pt_min = config.label_pt or 0.9 * request.pt_min
+    data = ExampleChunks(
+        events,
+        lambda event: embedding_example(event, config, pt_min),
+        request.work / "examples",
+        EmbeddingExample,
+        lambda example: len(example.x),
+        key=request.key,
+        keep=events.keep,
+    )
+    return EmbeddingTraining(Embedding(shape), request.fit, config), data
+
+
+def finish(training: EmbeddingTraining, request: TrainingRequest) -> StageWeights:
+    """Write the weights and their card."""
+    c = training.data
+    about = card_of(request, features=list(c.features), scales=list(c.scales))
+    shape: Any = training.network.config
+    return StageWeights.write(request.out, STAGE, training.network, shape.to_dict(), about)
+
+
+def as_stage(network: Embedding, request: TrainingRequest) -> MetricLearning:
+    """The graph constructor with a network that is being trained."""
+    config = read_settings(MetricLearningConfig, request.settings, STAGE)
+    data = _config(request)
+    return MetricLearning(network, data.features, data.scales, config, request.context.device)
+
+
+def _config(request: TrainingRequest) -> EmbeddingDataConfig:
+    return read_settings(EmbeddingDataConfig, request.data, f"{STAGE}, [data]")

@@ -38,6 +38,20 @@ class ServerError(TrackFindingError, RuntimeError):
     """A server could not be started, does not answer, or answered with an error."""
 
 
+class ServiceError(ServerError):
+    """A request to a server failed.
+
+    Attributes:
+        transient: whether the same request may succeed later, or with another server.
+        status: status of the protocol, such as UNAVAILABLE; empty where there is none.
+    """
+
+    def __init__(self, message: str, transient: bool = False, status: str = "") -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.status = status
+
+
 def need(module: str, extra: str, what: str):
     """Import `module`, or say which extra brings it.
 

@@ -19,7 +19,7 @@ from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
 from trkx.plugin.hit_table import HitTable, make_hit_table
 from trkx.plugin.layer_map import KAPPA_MAX, LayerMap
-from trkx.plugin.node_features import BASE_FEATURES
+from trkx.plugin.node_features import BASE_FEATURES, point_features
 from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.triplets import find_triplets, group_by, path_lengths
@@ -34,6 +34,8 @@ class LayerMapGraphConfig:
     """What survives the cellular automaton."""
 
     min_hits: int = 4  # hits on the longest chain through an edge, one per layer
+    strip_volumes: tuple[int, ...] = ()  # see `SpacePoints.with_types`
+    single_clusters: bool = False  # the same
 
 
 @njit(**JIT)
@@ -79,6 +81,18 @@ def context_features(first, second, chi, inward, outward, out):
         out[a, 15] = min(out[a, 15], chi[t])
 
 
+def _node_features(
+    points: SpacePoints, table: HitTable, beam_spot: tuple[float, float]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Features of the nodes, with types and clusters of space points where they are known."""
+    if points.strip is None and points.clusters is None:
+        # All is in the table already.
+        positions = table.hit[:, [g.R, g.PHI, g.Z]]
+        return np.concatenate([positions, table.size], axis=1), BASE_FEATURES[:5]
+    features, names = point_features(points, beam_spot)
+    return features[table.row], names
+
+
 class LayerMapGraph:
     """Graph constructor on a learned layer map.
 
@@ -100,6 +114,7 @@ class LayerMapGraph:
     def __call__(self, points: SpacePoints, beam_spot: tuple[float, float] = (0.0, 0.0)) -> Graph:
         """Build the graph of one event; `beam_spot` is x and y of the beam line in mm."""
         m = self.layer_map
+        points = points.with_types(self.config.strip_volumes, self.config.single_clusters)
         table = make_hit_table(points, m.layers, m.slopes, beam_spot)
         source, target, pair, offset = find_doublets(table, m)
         first, second, value = find_triplets(table, m, source, target, pair, offset)
@@ -126,6 +141,7 @@ class LayerMapGraph:
             value[by_second],
             inward[kept],
             outward[kept],
+            beam_spot,
         )
 
     def _graph(
@@ -138,6 +154,7 @@ class LayerMapGraph:
         value: np.ndarray,
         inward: np.ndarray,
         outward: np.ndarray,
+        beam_spot: tuple[float, float],
     ) -> Graph:
         """Attach features; `value` are the columns that `find_triplets` returns."""
         m = self.layer_map
@@ -153,12 +170,13 @@ class LayerMapGraph:
         triplets[:, 2] = value[:, 2] / self._kappa_max[pair[triplet_index[0]]]
         triplets[:, 3] = 2 * value[:, 3]
         triplets[:, 4] = 2 * chi - 1
+        nodes, names = _node_features(points, table, beam_spot)
         return Graph(
             n_space_points=len(points),
             space_point=table.row,
             module=table.module,
-            node_features=np.concatenate([table.hit[:, [g.R, g.PHI, g.Z]], table.size], axis=1),
-            feature_names=BASE_FEATURES[:5],
+            node_features=nodes,
+            feature_names=names,
             edge_index=edge_index,
             edge_pair=pair,
             edge_features=features,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,24 @@ class SpacePoints:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def with_types(
+        self, strip_volumes: Sequence[int] = (), single_clusters: bool = False
+    ) -> SpacePoints:
+        """Fill in what files do not tell of pixels and strips; what they tell is kept.
+
+        Args:
+            strip_volumes: volumes of the detector whose space points are strips.
+            single_clusters: take each space point for its own, only cluster.
+        """
+        strip, clusters = self.strip, self.clusters
+        if strip is None and len(strip_volumes):
+            volume = (self.geometry_id >> np.uint64(56)).astype(np.int64)
+            strip = np.isin(volume, strip_volumes)
+        if clusters is None and single_clusters:
+            position = np.stack([self.x, self.y, self.z], axis=1)
+            clusters = np.stack([position, np.full_like(position, np.nan)], axis=1)
+        return replace(self, strip=strip, clusters=clusters)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, np.ndarray]) -> SpacePoints:

@@ -65,12 +65,14 @@ def attach_by_scores(starts, nodes, used, source, target, score, module, cut):
     for i in range(len(used)):
         best, winner = np.float32(0), -1
         for p in range(first[i], first[i + 1]):
-            value = np.float32(0)
+            # Double precision: the sum does not depend on the order of the edges.
+            value = 0.0
             for q in range(first[i], first[i + 1]):
                 if to[q] == to[p]:
                     value += tie[q]
-            if value > best or (value == best and to[p] < winner):
-                best, winner = value, to[p]
+            rounded = np.float32(value)
+            if rounded > best or (rounded == best and to[p] < winner):
+                best, winner = rounded, to[p]
         if winner >= 0:
             hit[n], own[n], total[n] = i, winner, best
             n += 1

@@ -76,6 +76,12 @@ def train_stage(
     if hasattr(trainer, "learn"):
         path = Path(trainer.learn(request, events))
         say(f"{file.stage}: learned from {len(events)} events → {path}")
+        if file.stage == "module_map":
+            from trkx.algorithms.module_map_files import save_module_map
+            from trkx.plugin.module_map import ModuleMap
+
+            written = save_module_map(ModuleMap.load(path), path.with_suffix(""), force=True)
+            say(f"{file.stage}: as ROOT files → {', '.join(str(p) for p in written)}")
         return path
     from trkx.plugin.training.checkpoints import Progress
     from trkx.plugin.training.fit import fit

@@ -62,6 +62,25 @@ class Modules:
         cells = np.arange(len(ids), dtype=np.int32)
         return cls(ids, cells, cells)
 
+    @classmethod
+    def load(cls, path: Path | str) -> Modules:
+        """Read the modules of a detector from an .npz file, which a module map is as well.
+
+        Raises:
+            WeightsError: no such file, or of another kind.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                return cls(*(data[f.name] for f in fields(cls)))
+        except (OSError, ValueError, KeyError) as error:
+            raise WeightsError(
+                f"{path}: cannot be read as modules of a detector ({error})"
+            ) from error
+
+    def save(self, path: Path | str) -> None:
+        """Write them as .npz."""
+        np.savez_compressed(path, **{f.name: getattr(self, f.name) for f in fields(self)})
+
     @property
     def n_cells(self) -> int:
         return len(self.mirror)

@@ -84,6 +84,17 @@ class ModuleMapLearner:
         if len(self._waiting) >= c.buffer:
             self._update()
 
+    def go_on_from(self, seen: ModuleMap) -> None:
+        """Count what `seen` returned of an earlier learner as if it had been added here."""
+        here = ModuleMap(self.modules, TripletStatistics.empty(), self.config.frame)
+        self._waiting.append(here.merge(seen).statistics)
+        self.events += int(seen.meta["events"])
+
+    def seen(self) -> ModuleMap:
+        """What was added, without mirror images: to be gone on from, or merged."""
+        self._update()
+        return ModuleMap(self.modules, self._statistics, self.config.frame, {"events": self.events})
+
     def map(self, meta: dict[str, Any] | None = None) -> ModuleMap:
         """The map of the events so far.
 

@@ -23,6 +23,7 @@ from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
 from trkx.algorithms.job_config import JobConfig, finder_key
 from trkx.algorithms.job_output import LABEL_PATTERNS, result_folder
 from trkx.algorithms.job_pipelines import pipeline_files
+from trkx.algorithms.job_service import service_record
 from trkx.algorithms.job_timing import ProgressAlgorithm, StageTime, StageTimer
 from trkx.algorithms.matching import match_tracks
 from trkx.algorithms.performance import library_versions
@@ -48,6 +49,7 @@ class Reconstruction:
     timer: StageTimer
     collector: PerformanceCollector | None  # None: the input has no truth
     progress: list[Any] = field(default_factory=list)  # called after each event
+    remotes: dict[str, Any] = field(default_factory=dict)  # finder → pipeline on servers
 
     @property
     def n_events(self) -> int:
@@ -67,6 +69,7 @@ class JobResult:
     input_files: list[Path]
     wall_seconds: float  # of the event loop
     peak_memory_bytes: int  # of the process
+    service: dict[str, Any] = field(default_factory=dict)  # finder → what its servers did
 
     @property
     def n_events(self) -> int:
@@ -122,6 +125,7 @@ def runReconstruction(
         pipelines=config.pipeline_files,
         beamSpot=config.beam_spot,
         logLevel=acts.logging.INFO if config.verbose else None,
+        service=config.service,
     )
     chains = {
         finder: addFinder(s, finder, config.fitters, settings, timer) for finder in config.finders
@@ -147,7 +151,7 @@ def runReconstruction(
         addLabelWriter(
             s, labels, inputProtoTracks=chain.proto_tracks, inputTracks=chain.found_tracks
         )
-    built = Reconstruction(s, events, chains, timer, collector)
+    built = Reconstruction(s, events, chains, timer, collector, remotes=settings.remotes)
     s.addAlgorithm(ProgressAlgorithm(lambda: [update() for update in built.progress]))
     return built
 
@@ -279,6 +283,8 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
             result_folder(config.labels, config.force, LABEL_PATTERNS)
         )
         job = runReconstruction(config, folder, labels)
+        for remote in job.remotes.values():
+            stack.callback(remote.close)
         start = time.perf_counter()
         with _progress_bar(job):
             run_sequencer(job.sequencer)
@@ -296,6 +302,7 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
             ],
             wall_seconds=time.perf_counter() - start,
             peak_memory_bytes=peak_memory_bytes(),
+            service={name: service_record(remote) for name, remote in job.remotes.items()},
         )
         document = write_results(result, folder, command)
     print_result(result, document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trkx.algorithms.helpers import (
     addCkf,
@@ -18,9 +18,13 @@ from trkx.algorithms.helpers import (
 )
 from trkx.algorithms.job_config import finder_key, fits_while_finding
 from trkx.algorithms.job_pipelines import pipeline_files
+from trkx.algorithms.job_service import ServiceSettings
 from trkx.algorithms.job_timing import StageTimer
 from trkx.algorithms.track_finding_gnn import StageTimings
 from trkx.fitting import FitSummary, GlobalChi2Settings, KalmanSettings
+
+if TYPE_CHECKING:
+    from trkx.plugin.pipeline_file import PipelineFile
 
 OWN_FIT = "ckf"
 """Name of the fit that a combinatorial Kalman filter does while it finds."""
@@ -38,6 +42,8 @@ class ChainSettings:
     pipelines: Mapping[str, Path] = field(default_factory=dict)  # finder → file of your own
     beamSpot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     logLevel: Any = None
+    service: ServiceSettings | None = None  # None: pipelines run in this process
+    remotes: dict[str, Any] = field(default_factory=dict)  # finder → its RemotePipeline, filled
 
 
 @dataclass(frozen=True)
@@ -151,10 +157,13 @@ def _add_pipeline(
     s: Any, finder: str, proto_tracks: str, settings: ChainSettings, timings: StageTimings
 ) -> None:
     file = pipeline_files([finder], settings.pipelines)[finder]
+    pipeline: Any = file.path if finder in settings.pipelines else None
+    if settings.service is not None and finder != "classical":
+        pipeline = _remote_pipeline(finder, file, settings)
     addGnnTrackFinding(
         s,
         finder=finder,
-        pipeline=file.path if finder in settings.pipelines else None,
+        pipeline=pipeline,
         target=settings.target,
         device=settings.device,
         # Others of the same job may read the model folder; this one has weights of its own.
@@ -164,6 +173,26 @@ def _add_pipeline(
         timings=timings,
         logLevel=settings.logLevel,
     )
+
+
+def _remote_pipeline(finder: str, file: PipelineFile, settings: ChainSettings) -> Any:
+    """The finder's pipeline on the servers; remembered, to be reported and closed."""
+    assert settings.service is not None
+    weights = settings.weights if file.reads_model else None
+    source = file.name if file.is_shipped else file.path
+
+    def in_process() -> Any:
+        from trkx.plugin import load_pipeline
+
+        return load_pipeline(
+            pipeline=source, target=settings.target, device=settings.device, weights=weights
+        )
+
+    if finder not in settings.remotes:
+        settings.remotes[finder] = settings.service.remote_pipeline(
+            source, settings.target, weights, in_process
+        )
+    return settings.remotes[finder]
 
 
 def _fit_proto_tracks(

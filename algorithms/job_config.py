@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trkx.algorithms.job_pipelines import pipeline_finders, shipped_finders
+from trkx.algorithms.job_service import BACKENDS, ServiceSettings
 from trkx.io.errors import ConfigError, InputFileError, nearest_name
 
 FINDERS = (
@@ -142,6 +143,16 @@ class JobConfig:
     field: float = 2.0  # field along z, tesla
     beam_spot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     verbose: bool = False  # let ACTS log
+    backend: str = "local"  # of BACKENDS: pipelines in this process, or by Triton servers
+    url: str = ""  # servers, for backend triton: grpc://host:8001,host2:8001
+    timeout: float = 30.0  # s, of one attempt to get an answer from a server
+    attempts: int = 3  # to get one, before falling back
+    fallback: str = "endpoint,http,in-process"  # what to do when servers fail, in this order
+    compression: str = "none"  # of what is exchanged with servers: none, gzip or deflate
+    model_version: str = ""  # of the servers' model; empty: the newest
+    any_model: bool = False  # also use servers whose model is another than this job's
+    tls: Path | None = None  # folder of certificates: talk to servers encrypted
+    token_file: Path | None = None  # file with the token that servers ask for
 
     def __post_init__(self) -> None:
         paths = self.input if isinstance(self.input, (list, tuple)) else (self.input,)
@@ -158,14 +169,15 @@ class JobConfig:
         if not isinstance(self.events, tuple):
             convert(self, "events", parse_event_range(self.events))
         convert(self, "beam_spot", parse_beam_spot(self.beam_spot))
-        for name in ("weights", "labels"):
+        for name in ("weights", "labels", "tls", "token_file"):
             if getattr(self, name) is not None:
                 convert(self, name, _path(name, getattr(self, name)))
         _one_of("device", self.device, DEVICES)
         _one_of("target", self.target, TARGETS)
+        _one_of("backend", self.backend, BACKENDS)
         if not self.input:
             raise ConfigError("input: no folder given")
-        for name in ("force", "track_states", "report", "verbose"):
+        for name in ("force", "track_states", "report", "verbose", "any_model"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not true or false")
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
@@ -184,6 +196,13 @@ class JobConfig:
             ConfigError: two pipelines of one name, or one with the name of another finder.
         """
         return pipeline_finders(self.pipelines, {finder_key(f): f for f in FINDERS})
+
+    @property
+    def service(self) -> ServiceSettings | None:
+        """How servers are used; None: they are not."""
+        if self.backend == "local":
+            return None
+        return ServiceSettings(**{f.name: getattr(self, f.name) for f in fields(ServiceSettings)})
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain values for job.json."""

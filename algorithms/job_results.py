@@ -12,6 +12,7 @@ from trkx.algorithms.job import JobResult
 from trkx.algorithms.job_config import finder_key, fits_while_finding
 from trkx.algorithms.job_histograms import write_finder_histograms
 from trkx.algorithms.job_pipelines import pipeline_files
+from trkx.algorithms.job_service import describe_service
 from trkx.algorithms.performance import build_performance, library_versions, write_performance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.algorithms.performance_table import format_table
@@ -53,7 +54,7 @@ def performance_document(result: JobResult) -> dict[str, Any]:
         collector = PerformanceCollector(field_tesla=result.config.field)
         for finder in result.chains:
             collector.add_finder(finder)
-    return build_performance(
+    document = build_performance(
         collector,
         times=finder_times(result),
         input={"files": input_files(result)},
@@ -61,6 +62,9 @@ def performance_document(result: JobResult) -> dict[str, Any]:
         peak_memory_mb=result.peak_memory_bytes / 1e6,
         threads=result.config.threads,
     )
+    if result.service:
+        document["service"] = result.service
+    return document
 
 
 def input_files(result: JobResult) -> list[dict[str, Any]]:
@@ -154,6 +158,8 @@ def print_result(result: JobResult, document: Mapping[str, Any]) -> None:
         for fitter, summary in chain.summaries.items():
             if summary.total.failed:
                 print(f"{finder}, {fitter}: {summary.total}")
+    for finder, record in result.service.items():
+        print(f"{finder}: {describe_service(record)}")
     out = result.config.out
     names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     print(f"{result.n_events} events in {result.wall_seconds:.1f} s; in {out}: {', '.join(names)}")

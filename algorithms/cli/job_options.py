@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 
 from trkx.algorithms.job_config import DEVICES, TARGETS, JobConfig, make_config
+from trkx.algorithms.job_service import BACKENDS
 
+COMPRESSIONS = ("none", "gzip", "deflate")
 _NOT_SETTINGS = ("command", "config", "debug")
 
 
@@ -90,6 +92,44 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         default=silent,
         help="do not write report.html",
+    )
+    _add_service_options(parser)
+
+
+def _add_service_options(parser: argparse.ArgumentParser) -> None:
+    """Options of track finding by Triton servers."""
+    group = parser.add_argument_group(
+        "track finding by Triton servers (see `trkx serve`)",
+        "The finders gnn, classical and pipelines ask servers; nothing else of the job changes.",
+    )
+    silent = argparse.SUPPRESS
+    add = group.add_argument
+    add("--backend", choices=BACKENDS, default=silent, help="local (default) or triton")
+    add("--url", metavar="URLS", default=silent, help="servers: grpc://host:8001,host2:8001")
+    add("--timeout", type=float, metavar="S", default=silent, help="of one attempt (30 s)")
+    add("--attempts", type=int, metavar="N", default=silent, help="before falling back (3)")
+    add(
+        "--fallback",
+        metavar="NAMES",
+        default=silent,
+        help="what to do when a server fails, in this order: endpoint (another of --url), http "
+        "(endpoints of the other protocol), server (start one on this machine), in-process; "
+        "'' to fail (default endpoint,http,in-process)",
+    )
+    add("--compression", choices=COMPRESSIONS, default=silent, help="for far servers (none)")
+    add("--model-version", metavar="V", default=silent, help="of the servers' model (newest)")
+    add(
+        "--any-model",
+        action="store_true",
+        default=silent,
+        help="use servers whose model is another than this job's as well",
+    )
+    add("--tls", metavar="DIR", default=silent, help="encrypt; certificates are in DIR")
+    add(
+        "--token-file",
+        metavar="FILE",
+        default=silent,
+        help="file with the servers' token (or set TRKX_TOKEN)",
     )
 
 

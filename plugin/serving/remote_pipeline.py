@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from trkx.plugin.candidates import TrackCandidates
-from trkx.plugin.errors import ServiceError, StageError
+from trkx.plugin.errors import ServerError, ServiceError, StageError
 from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.serving.counters import ServiceCounters
 from trkx.plugin.serving.endpoint import Endpoint, parse_endpoints
@@ -73,6 +73,7 @@ class RemotePipeline:
         config: RemoteConfig,
         start_server: Callable[[], Endpoint] | None = None,
         in_process: Callable[[], Pipeline] | None = None,
+        closing: Callable[[], None] | None = None,
     ) -> None:
         """Prepare the connections; nothing is sent yet.
 
@@ -80,10 +81,13 @@ class RemotePipeline:
             config: servers and what to do without them.
             start_server: starts a server for this job and returns its endpoint; for 'server'.
             in_process: loads the pipeline into this process; for 'in-process'.
+            closing: called by `close`, to stop what `start_server` started.
         """
         self.config = config
         self.counters = ServiceCounters()
         self._start_server, self._in_process = start_server, in_process
+        self._closing = closing
+        self._before: dict[str, dict[str, int]] = {}  # servers' counters at the check
         self._lock = threading.Lock()
         self._own_pool: Pool | None = None
         self._own_pipeline: Pipeline | None = None
@@ -203,7 +207,11 @@ class RemotePipeline:
         self.counters.count("fallbacks")
         with self._lock:
             if self._own_pool is None:
-                self._own_pool = self._pool([self._start_server()])
+                try:
+                    endpoint = self._start_server()
+                except ServerError as error:
+                    raise ServiceError(f"a server of this job: {error}") from error
+                self._own_pool = self._pool([endpoint])
                 self.counters.count("servers_started")
         deadline = time.monotonic() + self.config.policy.total_seconds
         return self._ask(self._own_pool, counted=False)(call, points, spot, deadline)
@@ -236,6 +244,7 @@ class RemotePipeline:
         answers = [self._check_one(server, seconds) for server in self.servers]
         silent = [error for error in answers if error is not None]
         beyond = {"server", "in-process"} & set(self.config.fallback)
+        self._before = self.server_statistics(seconds)
         if len(silent) == len(answers) and not beyond:
             raise ServiceError(
                 f"no server answers: {'; '.join(map(str, silent))}. Start one with 'trkx serve', "
@@ -285,9 +294,23 @@ class RemotePipeline:
                 continue
         return found
 
+    def statistics_since_check(self) -> dict[str, dict[str, int]]:
+        """What Triton counted of the model during this job, by endpoint.
+
+        A server that was started anew meanwhile counts from its start.
+        """
+        found = {}
+        for name, now in self.server_statistics().items():
+            before = self._before.get(name, {})
+            anew = any(value < before.get(key, 0) for key, value in now.items())
+            found[name] = {k: v - (0 if anew else before.get(k, 0)) for k, v in now.items()}
+        return found
+
     def close(self) -> None:
-        """Give connections and threads back."""
+        """Give connections and threads back, and stop a server that this job started."""
         if self._threads is not None:
             self._threads.shutdown()
         for server in self.servers:
             server.transport.close()
+        if self._closing is not None:
+            self._closing()

@@ -26,6 +26,7 @@ COMMANDS = {
     "info": "say what a file or a sample holds: events, columns, units, provenance",
     "run": "find and fit tracks with one finder, write and measure them",
     "compare": "several finders side by side on the same events: table, figures, report",
+    "evaluate": "what each stage of a pipeline keeps, loses and costs, against the truth",
     "stages": "list the stages that pipelines are made of, and the shipped pipelines",
     "serve": "find tracks as a service: a Triton server with our models",
     "train": "learn the graph maps and networks that trkx ships, from scratch",

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -70,9 +71,9 @@ class Modules:
             WeightsError: no such file, or of another kind.
         """
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as data:
                 return cls(*(data[f.name] for f in fields(cls)))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise WeightsError(
                 f"{path}: cannot be read as modules of a detector ({error})"
             ) from error

@@ -147,7 +147,7 @@ class ModuleMapGraph:
         )
 
     def _doublets(self, hit: np.ndarray, cell: np.ndarray, bin_start: np.ndarray) -> tuple:
-        room = int(self._room[0] * len(hit)) + 1024
+        room = int(self._room[0] * len(hit)) + 16
         while True:
             count, *found = search_doublets(
                 hit, cell, bin_start, self._n_bins, self._pair_start, self._pair_outer,
@@ -160,7 +160,7 @@ class ModuleMapGraph:
 
     def _triplets(self, hit, cell, source, target, pair, value, offset) -> tuple:
         in_offset, in_order = group_by(target, len(hit))
-        room = int(self._room[1] * len(hit)) + 1024
+        room = int(self._room[1] * len(hit)) + 16
         while True:
             count, *found = search_triplets(
                 hit, cell, self.module_map.frame == "hit", source, target, pair, value, offset,

@@ -51,6 +51,11 @@ class SpacePoints:
     def __len__(self) -> int:
         return len(self.x)
 
+    def take(self, rows: np.ndarray) -> SpacePoints:
+        """Some of the space points: `rows` are their numbers, or (N,) bool."""
+        columns = {k: v[rows] for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        return replace(self, **columns)
+
     def with_types(
         self, strip_volumes: Sequence[int] = (), single_clusters: bool = False
     ) -> SpacePoints:

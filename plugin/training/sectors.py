@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from trkx.plugin.space_points import LabelledEvent, SpacePoints
+from trkx.plugin.space_points import LabelledEvent
 from trkx.plugin.training.stages import Events
 
 
@@ -31,11 +31,8 @@ def sectors(event: LabelledEvent, n: int, first: float = 0.0) -> Iterator[Labell
         width = np.diff(event.offsets)[rows]
         offsets = np.concatenate([[0], np.cumsum(width)])
         at = np.arange(offsets[-1]) + np.repeat(event.offsets[rows] - offsets[:-1], width)
-        columns = {
-            name: None if column is None else column[rows] for name, column in vars(s).items()
-        }
         yield LabelledEvent(
-            space_points=SpacePoints(**columns),
+            space_points=s.take(rows),
             offsets=offsets,
             particle=event.particle[at],
             pt=event.pt,
@@ -54,6 +51,10 @@ class SectorEvents:
     @property
     def n_chunks(self) -> int:
         return self.events.n_chunks
+
+    @property
+    def keep(self) -> bool:
+        return self.events.keep
 
     def __len__(self) -> int:
         return self.n * len(self.events)

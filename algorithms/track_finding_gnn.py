@@ -13,7 +13,7 @@ import acts.examples
 import numpy as np
 
 from trkx.algorithms.spacepoint_columns import table_columns
-from trkx.algorithms.track_hits import TrackHits, make_proto_tracks
+from trkx.algorithms.track_hits import TrackHits, hits_of_candidates, make_proto_tracks
 from trkx.plugin import load_pipeline
 from trkx.plugin.space_points import OPTIONAL_COLUMNS, SpacePoints
 
@@ -108,14 +108,14 @@ class TrackFindingAlgorithmGnn(acts.examples.IAlgorithm):
         columns = table_columns(
             table,
             ("measurement_id", "x", "y", "z", "geometry_id"),
-            optional=OPTIONAL_COLUMNS,
+            optional=(*OPTIONAL_COLUMNS, "measurement_id_2", "geometry_id_2"),
         )
         points = SpacePoints.from_columns(columns)
         reading = time.perf_counter() - start
         candidates = self._pipeline(points, beam_spot=self._beamSpot)
         start = time.perf_counter()
         hits = keep_long_tracks(
-            TrackHits(candidates.offsets, columns["measurement_id"][candidates.hits]),
+            hits_of_candidates(candidates.offsets, candidates.hits, columns),
             self._minMeasurements,
         )
         self._output(context, make_proto_tracks(hits))

@@ -7,6 +7,7 @@ All finders are scored, labelled and written from the same pair of arrays:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from trkx.io.errors import EventContentError
 __all__ = [
     "TrackHits",
     "addTrackHits",
+    "hits_of_candidates",
     "hits_of_proto_tracks",
     "hits_of_table",
     "hits_of_tracks",
@@ -73,6 +75,33 @@ def addTrackHits(
         )
     )
     return key
+
+
+def hits_of_candidates(
+    offsets: np.ndarray, rows: np.ndarray, columns: Mapping[str, np.ndarray]
+) -> TrackHits:
+    """Return the measurements of tracks of space points; a strip space point has two.
+
+    Args:
+        offsets: shape (T + 1,), int64.
+        rows: shape (offsets[-1],), space points of the tracks, ordered outward.
+        columns: `measurement_id` and, where space points may have two measurements,
+            `measurement_id_2` and `geometry_id_2`, which is 0 for those with one.
+    """
+    first = columns["measurement_id"][rows].astype(np.int64)
+    second_id = columns.get("geometry_id_2")
+    if second_id is None or not (double := second_id[rows] != 0).any():
+        return TrackHits(offsets, first)
+    track = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    both = np.stack([first, columns["measurement_id_2"][rows].astype(np.int64)], axis=1)
+    kept = np.stack([np.ones(len(rows), bool), double], axis=1).ravel()
+    measurement, track = both.ravel()[kept], np.repeat(track, 2)[kept]
+    # Two space points of one track may share a strip, which counts once, where it came first.
+    order = np.lexsort((measurement, track))
+    repeated = np.zeros(len(order), bool)
+    repeated[order[1:]] = (np.diff(measurement[order]) == 0) & (np.diff(track[order]) == 0)
+    counts = np.bincount(track[~repeated], minlength=len(offsets) - 1)
+    return TrackHits(_offsets(counts), measurement[~repeated])
 
 
 def hits_of_table(table: Any) -> TrackHits:

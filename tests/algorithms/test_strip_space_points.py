@@ -13,6 +13,7 @@ from trkx.algorithms.simulation.strip_space_points import (
     pair_sides,
     strip_space_points,
 )
+from trkx.algorithms.track_hits import hits_of_candidates
 from trkx.io.errors import ConfigError
 
 SENSORS = StripSensors()
@@ -156,6 +157,21 @@ def test_space_points_belong_to_the_particles_of_both_clusters():
     labelled = labelled_event(event)
     assert labelled.offsets.tolist() == [0, 1, 3, 3, 3]
     assert labelled.particle.tolist() == [0, 0, 1]
+
+
+def test_tracks_hold_both_measurements_once():
+    columns = {
+        "measurement_id": np.array([0, 1, 1, 4], np.uint64),
+        "geometry_id_2": np.array([0, 9, 9, 9], np.uint64),
+        "measurement_id_2": np.array([0, 2, 3, 0], np.uint64),
+    }
+    tracks = hits_of_candidates(np.array([0, 3, 4]), np.array([0, 1, 2, 3]), columns)
+    assert tracks.offsets.tolist() == [0, 4, 6]
+    assert tracks.measurements.tolist() == [0, 1, 2, 3, 4, 0]
+    single = hits_of_candidates(
+        np.array([0, 3, 4]), np.array([0, 1, 2, 3]), {"measurement_id": np.arange(4)}
+    )
+    assert single.measurements.tolist() == [0, 1, 2, 3]
 
 
 def test_stereo_sample(tmp_path):

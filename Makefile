@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --upgrade pip -c constraints.txt
 	$(PIP) install --quiet $(TORCH_INDEX_OPTION) '$(TORCH)'
 	PYTHONWARNINGS='ignore:Editable installation' \
-		$(PIP) install --quiet -e '.[local,train,sim,report,dev]' -c constraints.txt
+		$(PIP) install --quiet -e '.[local,train,search,onnx,sim,report,dev]' -c constraints.txt
 	@touch $@
 
 demo: $(STAMP)

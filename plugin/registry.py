@@ -28,6 +28,7 @@ OWN_PACKAGE = "trkx"
 # Name → (module:class, modules of the extra 'local' that it needs).
 _NUMBA, _TORCH = ("numba",), ("torch", "safetensors")
 _EDGE_NETWORK = ("trkx.plugin.edge_network:EdgeNetworkClassifier", _TORCH)
+_FOREIGN_NETWORK = ("trkx.plugin.foreign_networks:ForeignEdgeClassifier", _TORCH)
 # One class serves all edge networks; what they are, the networks say.
 _DESCRIBED = {
     "filter": "trkx.plugin.filter_mlp:FilterMlp",
@@ -48,6 +49,8 @@ BUILT_IN: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "interaction_gnn": _EDGE_NETWORK,
         "attention_gnn": _EDGE_NETWORK,
         "heterogeneous_gnn": _EDGE_NETWORK,
+        "torchscript": _FOREIGN_NETWORK,
+        "onnx": _FOREIGN_NETWORK,
     },
     "track_builders": {
         "viterbi": ("trkx.plugin.viterbi:ViterbiTrackBuilder", _NUMBA),

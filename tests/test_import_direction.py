@@ -11,7 +11,12 @@ PACKAGES = ("plugin", "io", "fitting", "algorithms")
 
 # What may be imported at all, beyond the standard library and the package itself.
 ALLOWED = {
-    "plugin": {"numpy", "scipy", "torch", "numba", "tritonclient", "safetensors", "lightning"},
+    "plugin": {
+        *("numpy", "scipy", "torch", "numba", "tritonclient", "safetensors", "lightning"),
+        *("faiss", "onnx", "onnxruntime", "onnxscript"),
+        # The server's own Python, and certificates for it.
+        *("triton_python_backend_utils", "cryptography"),
+    },
     "io": {"numpy", "uproot", "awkward", "pyarrow", "acts"},
     "fitting": {"numpy", "acts"},
     "algorithms": None,
@@ -22,6 +27,10 @@ EXTRAS = {
     "numba",
     "safetensors",
     "lightning",
+    "faiss",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "pythia8mc",
     "pyhepmc",
     "matplotlib",

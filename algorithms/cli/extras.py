@@ -5,6 +5,8 @@ from __future__ import annotations
 EXTRAS: dict[str, dict[str, str]] = {
     "local": {"torch": "torch", "numba": "numba", "safetensors": "safetensors"},
     "train": {"lightning": "lightning"},
+    "search": {"faiss": "faiss-cpu"},
+    "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "sim": {"pythia8mc": "pythia8mc", "pyhepmc": "pyhepmc"},
     "serve": {"pytriton": "nvidia-pytriton"},
     "report": {"hist": "hist", "mplhep": "mplhep", "matplotlib": "matplotlib"},

@@ -1,0 +1,199 @@
+"""Servers fail in every way; no event is lost, none is found twice, none differs."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from trkx.plugin.errors import ServiceError
+from trkx.plugin.serving.repository import RepositoryConfig, trkx_model, write_model
+from trkx.plugin.serving.server import ServerConfig, TritonServer
+
+MODULE = "trkx.plugin.serving.trkx_model"
+
+
+def run_events(remote, events):
+    """All events in flight at once, results in their order."""
+    return [future.result() for future in [remote.submit(points) for points in events]]
+
+
+def answers(remote):
+    """Where events were answered: as many as there were events, none twice."""
+    counts = remote.counters.as_json()
+    assert sum(counts["answered_by"].values()) == counts["events"]
+    return counts["answered_by"]
+
+
+def later(seconds, call, *arguments):
+    timer = threading.Timer(seconds, call, arguments)
+    timer.start()
+    return timer
+
+
+def test_a_server_that_is_killed(start_server, client, events, expected, same):
+    server = start_server()
+    remote = client(server.grpc_url)
+    timer = later(0.3, os.kill, server.pid, signal.SIGKILL)
+    same(run_events(remote, events), expected)
+    timer.join()
+    assert answers(remote)["in-process"] > 0
+    assert remote.counters.as_json()["breakers_opened"] == 1
+
+
+def test_a_server_that_is_killed_and_comes_back(start_server, client, events, expected, same):
+    server = start_server()
+    ports = {"grpc_port": server.config.grpc_port, "http_port": server.config.http_port}
+    remote = client(server.grpc_url, fallback=(), attempts=40, seconds=10.0, breaker_failures=1000)
+
+    def kill_and_start():
+        os.kill(server.pid, signal.SIGKILL)
+        server.stop()
+        start_server(**ports)
+
+    timer = later(0.3, kill_and_start)
+    same(run_events(remote, events), expected)
+    timer.join()
+    assert answers(remote) == {server.grpc_url: len(events)}
+    assert remote.counters.as_json()["retries"] > 0
+
+
+def test_a_server_that_is_frozen(start_server, client, events, expected, same):
+    server = start_server()
+    remote = client(server.grpc_url, seconds=1.0, breaker_seconds=1.0)
+    freeze = later(0.2, os.killpg, server.pid, signal.SIGSTOP)
+    thaw = later(3.0, os.killpg, server.pid, signal.SIGCONT)
+    same(run_events(remote, events), expected)
+    freeze.join()
+    thaw.join()
+    assert answers(remote)["in-process"] > 0
+    time.sleep(1.5)
+    before = answers(remote)[server.grpc_url]
+    same([remote(events[0])], expected[:1])
+    assert answers(remote)[server.grpc_url] == before + 1, "it is asked again once it answers"
+
+
+def test_one_of_two_servers_goes(start_server, client, events, expected, same):
+    first, second = start_server(), start_server()
+    remote = client(f"{first.grpc_url},{second.grpc_url}", fallback=("endpoint",))
+    timer = later(0.3, os.kill, first.pid, signal.SIGKILL)
+    same(run_events(remote, events), expected)
+    timer.join()
+    found = answers(remote)
+    assert found[second.grpc_url] > found.get(first.grpc_url, 0)
+
+
+def test_the_less_loaded_of_two_servers_is_asked(start_server, client, events, expected, same):
+    urls = [start_server().grpc_url for _ in range(2)]
+    remote = client(",".join(urls), fallback=("endpoint",))
+    same(run_events(remote, events), expected)
+    assert min(answers(remote).get(url, 0) for url in urls) > len(events) // 8
+
+
+def test_grpc_that_goes_is_replaced_by_http(server, client, events, expected, same):
+    remote = client(f"grpc://127.0.0.1:1,{server.http_url}", fallback=("http",))
+    same([remote(points) for points in events[:5]], expected[:5])
+    assert answers(remote) == {server.http_url: 5}
+
+
+def test_refused_at_the_start(client, events, expected, same):
+    remote = client("grpc://127.0.0.1:1")
+    remote.check()
+    same(run_events(remote, events), expected)
+    assert answers(remote) == {"in-process": len(events)}
+    with pytest.raises(ServiceError, match="no server answers.*allow a fallback"):
+        client("grpc://127.0.0.1:1", fallback=("endpoint", "http")).check()
+
+
+def test_a_job_starts_a_server_of_its_own(events, expected, same):
+    from trkx.plugin.serving.local_server import LocalServer
+    from trkx.plugin.serving.remote_pipeline import RemoteConfig, RemotePipeline
+
+    own = LocalServer("fast", "pt1")
+    config = RemoteConfig.of("grpc://127.0.0.1:1", fallback=("server",), in_flight=8)
+    remote = RemotePipeline(config, own.start, closing=own.stop)
+    try:
+        same(run_events(remote, events[:10]), expected[:10])
+        assert remote.counters.as_json()["servers_started"] == 1
+    finally:
+        remote.close()
+
+
+@pytest.mark.parametrize("version", ["2", "7"])
+def test_a_version_that_is_not_served(server, client, version):
+    with pytest.raises(ServiceError, match=f"(version {version}|{version} is not).*"):
+        client(server.grpc_url, version=version).check()
+
+
+def test_another_model_is_named_beside_the_one_expected(
+    start_server, tmp_path, client, events, expected, same
+):
+    other = trkx_model(RepositoryConfig(target="pt05"))
+    write_model(tmp_path, other, MODULE)
+    server = start_server(tmp_path)
+    remote = client(server.grpc_url)
+    with pytest.raises(ServiceError, match=r"is fast/pt05 sha256.*expects fast/pt1 sha256"):
+        remote.check()
+    # A server that changed its model after the check is not believed either.
+    same([remote(points) for points in events[:3]], expected[:3])
+    assert answers(remote) == {"in-process": 3}
+    assert any("WRONG_MODEL" in what for what in remote.counters.as_json()["failures"])
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_damaged_replies(protocol, server, proxy, client, events, expected, same):
+    port = server.config.grpc_port if protocol == "grpc" else server.config.http_port
+    between = proxy(port)
+    rng = np.random.default_rng(3)
+
+    def damage(chunk):
+        if len(chunk) < 2000 or rng.random() > 0.5:
+            return chunk  # headers as a rule
+        flipped = bytearray(chunk)
+        flipped[len(chunk) // 2] ^= 0x55
+        return bytes(flipped)
+
+    between.damage = damage
+    remote = client(f"{protocol}://127.0.0.1:{between.port}", breaker_failures=1000, seconds=5.0)
+    same(run_events(remote, events), expected)
+    answers(remote)
+    assert remote.counters.as_json()["failures"]
+
+
+def test_a_server_without_memory(start_server, client, events, expected, same):
+    """The model's process is killed, as the kernel does when memory is short."""
+    server = start_server()
+    remote = client(server.grpc_url)
+    same([remote(events[0])], expected[:1])
+    stub = next(pid for pid in children(server.pid) if "stub" in command(pid))
+    timer = later(0.3, os.kill, stub, signal.SIGKILL)
+    same(run_events(remote, events), expected)
+    timer.join()
+    answers(remote)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(p) for p in file.read().split()]
+
+
+def command(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().decode(errors="replace")
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path):
+    from trkx.plugin.errors import ServerError
+
+    (tmp_path / "broken" / "1").mkdir(parents=True)
+    (tmp_path / "broken" / "1" / "model.py").write_text("raise ImportError('no such thing')\n")
+    (tmp_path / "broken" / "config.pbtxt").write_text(
+        'name: "broken"\nbackend: "python"\nmax_batch_size: 0\n'
+        'input [{ name: "X" data_type: TYPE_FP32 dims: [ -1 ] }]\n'
+        'output [{ name: "Y" data_type: TYPE_FP32 dims: [ -1 ] }]\n'
+    )
+    config = ServerConfig(tmp_path, grpc_port=0, http_port=0, metrics_port=0)
+    with pytest.raises(ServerError, match="no such thing"), TritonServer(config):
+        pass

@@ -136,10 +136,11 @@ class EdgeNetworkClassifier:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
         """The stage of a pipeline file."""
-        config = read_settings(EdgeNetworkClassifierConfig, settings, "edge network")
+        stage = context.stage or "edge network"
+        config = read_settings(EdgeNetworkClassifierConfig, settings, stage)
         if not config.weights:
-            raise StageError("stage 'edge network': setting 'weights' is missing")
-        weights = StageWeights.open(context.path(config.weights))
+            raise StageError(f"stage '{stage}': setting 'weights' is missing")
+        weights = StageWeights.open(context.path(config.weights), context.stage or None)
         network = make_network(weights.card["stage"], weights.card["network"])
         return cls(weights.load_into(network), weights.card, config, context.device)
 
@@ -171,10 +172,15 @@ class EdgeNetworkClassifier:
         def tensor(array: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
+        edges = graph.edge_index
+        used = np.zeros(len(x), bool)
+        used[edges] = True
+        if not used.all():  # nodes on no edge change no score, and cost time
+            x, edges = x[used], (np.cumsum(used) - 1)[edges]
         attr = None
         if self.edge_features:
             attr = tensor(edge_features(graph, self.edge_features, self.edge_scales))
-        index = tensor(graph.edge_index).long()
+        index = tensor(edges).long()
         reduced = self.config.precision != "float32"
         kind = getattr(torch, self.config.precision)
         with torch.autocast(self.device.type, kind) if reduced else nullcontext():

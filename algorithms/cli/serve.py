@@ -116,9 +116,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _repository_config(args: argparse.Namespace) -> Any:
-    from trkx.plugin.serving.repository import MODELS, RepositoryConfig
+    from trkx.plugin.serving.repository import RepositoryConfig
 
-    names = MODELS if args.models is None else tuple(args.models.split(","))
+    names = () if args.models is None else tuple(args.models.split(","))
     return RepositoryConfig(
         models=names,
         pipeline=args.pipeline,

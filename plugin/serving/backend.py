@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +11,28 @@ from typing import Any
 import numpy as np
 
 from trkx.plugin.errors import ServiceError, TrackFindingError
+from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.serving.tensors import make_tensor
+
+
+def model_parameters(args: Mapping[str, str]) -> dict[str, str]:
+    """Parameters of the model's configuration."""
+    config = json.loads(args["model_config"])
+    return {key: value["string_value"] for key, value in config["parameters"].items()}
+
+
+def load_model_pipeline(args: Mapping[str, str]) -> Pipeline:
+    """The pipeline that the model's configuration names, on the device of its instance."""
+    from trkx.plugin.load import load_pipeline
+
+    parameters = model_parameters(args)
+    return load_pipeline(
+        pipeline=parameters["pipeline"],
+        target=parameters["target"],
+        weights=parameters["weights"] or None,
+        device="cuda" if args["model_instance_kind"] == "GPU" else "cpu",
+        threads=int(os.environ.get("OMP_NUM_THREADS", "1")),
+    )
 
 
 def answer_each(

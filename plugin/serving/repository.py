@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trkx.plugin.errors import ServerError
 from trkx.plugin.pipeline_file import PipelineFile
 from trkx.plugin.serving.exchange import CANDIDATE_OUTPUTS, EVENT_INPUTS
+from trkx.plugin.serving.gnn_tracks_model import COLUMNS as FEATURE_COLUMNS
 from trkx.plugin.serving.identity import pipeline_identity
-from trkx.plugin.serving.model_config import ModelConfig
+from trkx.plugin.serving.model_config import ModelConfig, TensorSpec
 
 VERSION = "1"
-MODELS = ("trkx",)
 
 
 @dataclass(frozen=True)
 class RepositoryConfig:
     """What is served, and with how much of the machine."""
 
-    models: tuple[str, ...] = MODELS
+    models: tuple[str, ...] = ()  # of MODELS; none: all
     pipeline: str = "fast"  # pipeline file, or the name of a shipped one
     target: str = "pt1"
     weights: str = ""  # model folder instead of the shipped one
@@ -28,6 +28,7 @@ class RepositoryConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "models", self.models or MODELS)
         for name in self.models:
             if name not in MODELS:
                 raise ServerError(f"no model '{name}' to serve; choose of {', '.join(MODELS)}")
@@ -35,24 +36,47 @@ class RepositoryConfig:
             raise ServerError(f"{self.instances} instances; serve at least one")
 
 
-def trkx_model(config: RepositoryConfig) -> ModelConfig:
-    """The whole pipeline as one model."""
+def _pipeline_parameters(config: RepositoryConfig) -> dict[str, str]:
     file = PipelineFile.read(config.pipeline)
+    return {
+        # Shipped pipelines by name: the same repository then serves where trkx is elsewhere.
+        "pipeline": file.name if file.is_shipped else str(file.path.resolve()),
+        "target": config.target,
+        "weights": config.weights,
+        "identity": pipeline_identity(config.pipeline, config.target, config.weights or None),
+    }
+
+
+def trkx_model(config: RepositoryConfig) -> ModelConfig:
+    """The whole pipeline as one model, columns of space points in, candidates out."""
     return ModelConfig(
         name="trkx",
         inputs=EVENT_INPUTS,
         outputs=CANDIDATE_OUTPUTS,
         instances=config.instances,
         device=config.device,
-        parameters={
-            # Shipped pipelines by name: the same repository then serves where trkx is elsewhere.
-            "pipeline": file.name if file.is_shipped else str(file.path.resolve()),
-            "target": config.target,
-            "weights": config.weights,
-            "identity": pipeline_identity(config.pipeline, config.target, config.weights or None),
-        },
-        warm_up=dict.fromkeys(("X", "Y", "Z", "GEOMETRY_ID"), 1),
+        parameters=_pipeline_parameters(config),
     )
+
+
+def gnn_tracks_model(config: RepositoryConfig) -> ModelConfig:
+    """The whole pipeline by Athena's contract."""
+    return ModelConfig(
+        name="gnn_tracks",
+        inputs=(TensorSpec("FEATURES", "FP32", (-1, len(FEATURE_COLUMNS))),),
+        outputs=(TensorSpec("LABELS", "INT64"),),
+        instances=config.instances,
+        device=config.device,
+        parameters={**_pipeline_parameters(config), "columns": ",".join(FEATURE_COLUMNS)},
+    )
+
+
+# Name → its configuration, and the module with its class.
+_MAKE: dict[str, tuple[Callable[[RepositoryConfig], ModelConfig], str]] = {
+    "trkx": (trkx_model, "trkx.plugin.serving.trkx_model"),
+    "gnn_tracks": (gnn_tracks_model, "trkx.plugin.serving.gnn_tracks_model"),
+}
+MODELS = tuple(_MAKE)
 
 
 def write_model(
@@ -72,6 +96,6 @@ def write_model(
 def write_repository(folder: Path, config: RepositoryConfig) -> Path:
     """Write a model repository; returns its folder."""
     for name in config.models:
-        if name == "trkx":
-            write_model(folder, trkx_model(config), "trkx.plugin.serving.trkx_model")
+        make, module = _MAKE[name]
+        write_model(folder, make(config), module)
     return folder

@@ -6,11 +6,12 @@ event each.
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
-from trkx.plugin.serving.backend import answer_each
+from trkx.plugin.serving.backend import answer_each, load_model_pipeline, model_parameters
 from trkx.plugin.serving.exchange import EVENT_INPUTS, candidate_outputs, read_event
+from trkx.plugin.serving.metrics import ModelMetrics
 from trkx.plugin.serving.tensors import read_tensor
 
 
@@ -19,19 +20,10 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Build the pipeline that the model's configuration names."""
-        from trkx.plugin.load import load_pipeline
-
-        config = json.loads(args["model_config"])
-        parameters = {k: v["string_value"] for k, v in config["parameters"].items()}
-        device = "cuda" if args["model_instance_kind"] == "GPU" else "cpu"
-        self.identity = parameters["identity"]
-        self.pipeline = load_pipeline(
-            pipeline=parameters["pipeline"],
-            target=parameters["target"],
-            weights=parameters["weights"] or None,
-            device=device,
-            threads=1,
-        )
+        self.metrics = ModelMetrics(args["model_name"])
+        self.identity = model_parameters(args)["identity"]
+        pipeline = load_model_pipeline(args)
+        self.pipeline = replace(pipeline, hooks=(*pipeline.hooks, self.metrics.count_edges))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Find the tracks of each request's event; an event that is wrong gets an error."""
@@ -39,4 +31,6 @@ class TritonPythonModel:
 
     def _find(self, request: Any) -> dict[str, Any]:
         points, beam_spot = read_event({t.name: read_tensor(request, t.name) for t in EVENT_INPUTS})
-        return candidate_outputs(self.pipeline(points, beam_spot), self.identity)
+        found = self.pipeline(points, beam_spot)
+        self.metrics.count(found)
+        return candidate_outputs(found, self.identity)

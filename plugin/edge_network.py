@@ -20,7 +20,7 @@ from trkx.plugin.stage_weights import StageWeights
 if TYPE_CHECKING:
     from typing import Self
 
-    from torch import nn
+    from torch import Tensor, nn
 
 # Stage of a card: module, configuration and network. Modules are imported when asked for.
 NETWORKS = {
@@ -163,29 +163,38 @@ class EdgeNetworkClassifier:
 
         from trkx.plugin.substepping import score_edges
 
-        x = graph.features(self.features, self.scales)
-        check_inputs(x, graph.edge_index, self.features)
-        self._check_extent(graph)
+        x, index, attr = self.inputs(graph)
         if graph.n_edges == 0:
             return np.zeros(0, np.float32)
-
-        def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-        edges = graph.edge_index
-        used = np.zeros(len(x), bool)
-        used[edges] = True
-        if not used.all():  # nodes on no edge change no score, and cost time
-            x, edges = x[used], (np.cumsum(used) - 1)[edges]
-        attr = None
-        if self.edge_features:
-            attr = tensor(edge_features(graph, self.edge_features, self.edge_scales))
-        index = tensor(edges).long()
         reduced = self.config.precision != "float32"
         kind = getattr(torch, self.config.precision)
         with torch.autocast(self.device.type, kind) if reduced else nullcontext():
-            logits = score_edges(self.network, tensor(x), index, attr, self.config.memory_budget)
+            logits = score_edges(self.network, x, index, attr, self.config.memory_budget)
         return logits.cpu().numpy()
+
+    def inputs(self, graph: Graph) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the network is given: nodes (n, F), edges (2, E) int64, edge features (E, G).
+
+        Nodes on no edge change no score; they are left out.
+        """
+        import torch
+
+        x = graph.features(self.features, self.scales)
+        check_inputs(x, graph.edge_index, self.features)
+        self._check_extent(graph)
+        edges = graph.edge_index
+        used = np.zeros(len(x), bool)
+        used[edges] = True
+        if not used.all():
+            x, edges = x[used], (np.cumsum(used) - 1)[edges]
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+        attr = None
+        if self.edge_features:
+            attr = tensor(edge_features(graph, self.edge_features, self.edge_scales))
+        return tensor(x), tensor(edges).long(), attr
 
     def _check_extent(self, graph: Graph) -> None:
         known = self.card.get("extent")

@@ -30,6 +30,7 @@ COMMANDS = {
     "stages": "list the stages that pipelines are made of, and the shipped pipelines",
     "serve": "find tracks as a service: a Triton server with our models",
     "train": "learn the graph maps and networks that trkx ships, from scratch",
+    "prune": "make a trained interaction GNN smaller and faster, and measure what it loses",
     "doctor": "versions, extras, devices and weights: what is there and what is missing",
 }
 

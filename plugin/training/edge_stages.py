@@ -65,8 +65,9 @@ class GraphMaker:
         return self.example(self.request.graph(event.space_points), event)
 
     def example(self, graph: Graph, event: LabelledEvent) -> GraphExample:
-        """The example of a graph."""
+        """The example of a graph; hits on no edge teach nothing and are left out."""
         c = self.config
+        graph = graph.without_isolated_nodes()
         labels = label_graph(
             graph, event, c.label_pt or 0.9 * self.request.pt_min, other_weight=c.soft_weight
         )

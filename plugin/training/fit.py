@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from trkx.plugin.errors import DeviceError
 from trkx.plugin.network_classifier import torch_device
 from trkx.plugin.training.callbacks import Bar, Log, Score, StepKeeper
 from trkx.plugin.training.checkpoints import REPORT, Progress, load_checkpoint
@@ -63,6 +64,11 @@ def fit(
     for chatty in ("lightning.pytorch", "lightning.fabric"):  # they advertise at INFO
         logging.getLogger(chatty).setLevel(logging.ERROR)
     device = torch_device(settings.device)
+    if device.type == "cuda" and torch.cuda.device_count() < settings.processes:
+        raise DeviceError(
+            f"{settings.processes} processes were asked for, but there are "
+            f"{torch.cuda.device_count()} CUDA devices, one for each process; lower processes"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = load_checkpoint(folder, settings)

@@ -61,6 +61,10 @@ class FitSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate is {self.learning_rate}; give a positive number")
+        if self.precision == "16-mixed" and self.device == "cpu":
+            raise ValueError(
+                "precision '16-mixed' needs device = 'cuda'; on a CPU use 'bf16-mixed'"
+            )
         if self.batches % self.ranks:
             raise ValueError(
                 f"batches_per_step is {self.batches_per_step}; give a multiple of the "

@@ -192,6 +192,7 @@ def test_a_device_that_is_not_there(tmp_path, monkeypatch):
         ({"precision": "64"}, "precision is '64'; choose one of 32, bf16-mixed"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"patience": -1}, "patience is -1"),
+        ({"precision": "16-mixed"}, "16-mixed' needs device = 'cuda'"),
         ({"processes": 2, "batches_per_step": 3}, "multiple of the 2 processes"),
     ],
 )

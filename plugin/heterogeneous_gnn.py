@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,12 +26,17 @@ class HeterogeneousGnnConfig:
     width: int = 128  # channels of a node and of an edge
     steps: int = 8  # message-passing steps, each with weights of its own
     hidden_layers: int = 1  # of every MLP
+    together: float = 0.5  # share of a training in which all types learn as one
     padded: int = 0  # features before `is_strip` that are set to 0 for pixels, such as the four of
     #   the second cluster, which a pixel does not have; 0: all are used as they are
 
     def __post_init__(self) -> None:
         if min(self.width, self.steps, self.hidden_layers) < 1 or self.edge_features < 0:
             raise ValueError(f"heterogeneous GNN: sizes must be positive, got {asdict(self)}")
+        if not 0 <= self.together <= 1:
+            raise ValueError(
+                f"heterogeneous GNN: together is {self.together}; expected a share from 0 to 1"
+            )
         if not 0 <= self.padded < self.node_features - 1:
             raise ValueError(
                 f"heterogeneous GNN: {self.node_features} node features with is_strip, "
@@ -41,12 +47,20 @@ class HeterogeneousGnnConfig:
         return asdict(self)
 
 
+def _alike(modules: Iterable[nn.Module]) -> nn.ModuleList:
+    """Modules of one shape with the initial weights of the first, one per type or pair."""
+    copies = nn.ModuleList(modules)
+    for other in copies[1:]:
+        other.load_state_dict(copies[0].state_dict())
+    return copies
+
+
 class TypedPairs(nn.Module):
     """One MLP per pair of node types, on the edges of that pair."""
 
     def __init__(self, nodes: int, state: int, hidden: tuple[int, ...], outputs: int) -> None:
         super().__init__()
-        self.pair = nn.ModuleList(PairMlp(nodes, state, hidden, outputs) for _ in range(N_PAIRS))
+        self.pair = _alike(PairMlp(nodes, state, hidden, outputs) for _ in range(N_PAIRS))
 
     def forward(self, h: list[Tensor], index: list[Tensor], state: list[Tensor]) -> list[Tensor]:
         """Results of the edges of each pair.
@@ -69,9 +83,9 @@ class HeterogeneousStep(nn.Module):
     def __init__(self, width: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         self.edge = TypedPairs(width, width, hidden, width)
-        self.edge_norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(N_PAIRS))
-        self.node = nn.ModuleList(mlp(3 * width, hidden, width) for _ in range(N_TYPES))
-        self.node_norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(N_TYPES))
+        self.edge_norm = _alike(nn.LayerNorm(width) for _ in range(N_PAIRS))
+        self.node = _alike(mlp(3 * width, hidden, width) for _ in range(N_TYPES))
+        self.node_norm = _alike(nn.LayerNorm(width) for _ in range(N_TYPES))
 
     def forward(
         self, h: list[Tensor], e: list[Tensor], index: list[Tensor]
@@ -98,6 +112,10 @@ class HeterogeneousGnn(nn.Module):
     Types are told by the last column of x. Nodes and edges are sorted by type once per graph, so
     that a step costs what one of the homogeneous network of the same width does.
 
+    All types start from the same weights and learn as one for the first part of a training
+    (`share_gradients`), as a homogeneous network would: a pair of types of which there are few
+    edges, such as a pixel and a strip, learns from all of them before it learns what is its own.
+
     References: GNN4ITk: Caillou et al., EPJ Web Conf. 295, 03030 (2024),
     doi:10.1051/epjconf/202429503030. Departures: those of `InteractionGnn`.
     """
@@ -107,9 +125,7 @@ class HeterogeneousGnn(nn.Module):
         self.config = c = config
         hidden = (c.width,) * c.hidden_layers
         self.padded = c.padded
-        self.encode_node = nn.ModuleList(
-            mlp(c.node_features - 1, hidden, c.width) for _ in range(N_TYPES)
-        )
+        self.encode_node = _alike(mlp(c.node_features - 1, hidden, c.width) for _ in range(N_TYPES))
         self.encode_edge = TypedPairs(c.width, c.edge_features, hidden, c.width)
         self.step = nn.ModuleList(HeterogeneousStep(c.width, hidden) for _ in range(c.steps))
         self.score = TypedPairs(c.width, c.width, hidden, 1)
@@ -156,3 +172,21 @@ class HeterogeneousGnn(nn.Module):
             h, e = step(h, e, index)
         score = self.score(h, index, e)
         return torch.cat(score).index_select(0, torch.argsort(torch.cat(rows))).squeeze(1)
+
+    @torch.jit.unused
+    def share_gradients(self, progress: float) -> None:
+        """Give all types the sum of their gradients while they learn as one.
+
+        Args:
+            progress: share of the training that is done.
+        """
+        if progress >= self.config.together:
+            return
+        for name, module in self.named_modules():
+            if isinstance(module, nn.ModuleList) and name != "step":
+                for weights in zip(*(m.parameters() for m in module), strict=True):
+                    found = [w.grad for w in weights if w.grad is not None]
+                    if found:
+                        total = torch.stack(found).sum(dim=0)
+                        for weight in weights:
+                            weight.grad = total.clone()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from trkx.plugin.heterogeneous_gnn import HeterogeneousGnn
 from trkx.plugin.training.module import StageTraining
 from trkx.plugin.training.settings import FitSettings
 
@@ -87,6 +88,11 @@ class EdgeTraining(StageTraining):
     ) -> None:
         super().__init__(network, settings)
         self.focal, self.positive = focal, positive
+
+    def on_after_backward(self) -> None:
+        """Networks of several types of nodes may learn as one at first."""
+        if isinstance(self.network, HeterogeneousGnn):
+            self.network.share_gradients(self.step / self.total_steps)
 
     def training_step(self, batch: GraphExample, batch_idx: int) -> Tensor:
         attributes = batch.edge_attr if batch.edge_attr.shape[1] else None

@@ -43,28 +43,57 @@ def test_order_of_nodes_and_edges_changes_nothing(graph):
     torch.testing.assert_close(other, scores[edges], atol=1e-5, rtol=1e-4)
 
 
+def homogeneous(net, kind):
+    """The homogeneous network with the weights that `net` has for one type of nodes."""
+    same = InteractionGnn(InteractionGnnConfig(12, 6, width=8, steps=2, recurrent=False))
+    weights = net.state_dict()
+    same.load_state_dict({name: weights[place(name, kind)] for name in same.state_dict()})
+    return same
+
+
+def place(name, kind):
+    """Where the heterogeneous network has the weight `name` of the homogeneous one."""
+    part, _, rest = name.partition(".")
+    if part == "encode_node":
+        return f"encode_node.{kind}.{rest}"
+    if part in ("encode_edge", "score"):
+        return f"{part}.pair.{3 * kind}.{rest}"
+    k, what, rest = rest.split(".", 2)  # of step: edge, edge_norm, node, node_norm
+    own = {"edge": f"pair.{3 * kind}", "edge_norm": f"{3 * kind}"}.get(what, f"{kind}")
+    return f"step.{k}.{what}.{own}.{rest}"
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("kind", [0, 1])
 def test_one_type_only_uses_the_weights_of_that_type(graph, kind):
     x, edge_index, attr = graph
     x = torch.cat([x[:, :-1], torch.full((NODES, 1), float(kind))], dim=1)
     net = network()
+    for weight in net.parameters():  # types are alike before they learn
+        weight += 0.1 * torch.randn_like(weight)
     scores = net(x, edge_index, attr)
-    same = InteractionGnn(InteractionGnnConfig(12, 6, width=8, steps=2, recurrent=False))
-    names = {}
-    for name in same.state_dict():
-        part, _, rest = name.partition(".")
-        if part == "encode_node":
-            names[name] = f"encode_node.{kind}.{rest}"
-        elif part in ("encode_edge", "score"):
-            names[name] = f"{part}.pair.{3 * kind}.{rest}"
-        else:  # step.<k>.edge.…, edge_norm, node, node_norm
-            k, what, rest = rest.split(".", 2)
-            place = {"edge": f"pair.{3 * kind}", "edge_norm": f"{3 * kind}"}.get(what, f"{kind}")
-            names[name] = f"step.{k}.{what}.{place}.{rest}"
-    weights = net.state_dict()
-    same.load_state_dict({name: weights[other] for name, other in names.items()})
-    torch.testing.assert_close(same(x[:, :-1], edge_index, attr), scores, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        homogeneous(net, kind)(x[:, :-1], edge_index, attr), scores, atol=1e-5, rtol=1e-4
+    )
+
+
+def test_types_learn_as_one_at_first(graph):
+    x, edge_index, attr = graph
+    net = network().train()
+    same = homogeneous(net, 0)
+    for n in (net, same):
+        n(x if n is net else x[:, :-1], edge_index, attr).sigmoid().sum().backward()
+    own = [w.grad.clone() for w in net.parameters()]
+    net.share_gradients(0.6)
+    for weight, grad in zip(net.parameters(), own, strict=True):
+        assert torch.equal(weight.grad, grad)  # the first half is over
+    net.share_gradients(0.4)
+    mine = dict(net.named_parameters())
+    for name, weight in same.named_parameters():
+        for kind in (0, 1):
+            torch.testing.assert_close(
+                mine[place(name, kind)].grad, weight.grad, atol=1e-5, rtol=1e-3
+            )
 
 
 @torch.no_grad()

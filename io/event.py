@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +20,20 @@ def _zero_offsets() -> np.ndarray:
 
 def _no_rows() -> np.ndarray:
     return np.zeros(0, dtype=np.int64)
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """Where events come from: files, or whoever asks for a reconstruction."""
+
+    available: tuple[int, int]  # first event number and last event number + 1
+    has_measurements: bool
+
+    def check_range(self, first: int, stop: int) -> None:
+        """Raise unless these events are there."""
+
+    def read(self, number: int, truth: bool = True, columns: frozenset[str] | None = None) -> Event:
+        """The event of that number."""
 
 
 @dataclass(frozen=True)

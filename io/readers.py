@@ -12,7 +12,7 @@ import acts.examples
 import numpy as np
 
 from trkx.io.errors import ConfigError, TreeError
-from trkx.io.event import BARCODE, Event
+from trkx.io.event import BARCODE, Event, EventSource
 from trkx.io.event_files import EventFiles
 from trkx.io.event_tables import table_of_columns, table_of_links
 from trkx.io.input_files import PathLike
@@ -57,7 +57,8 @@ class UprootEventReader(acts.examples.IReader):
     of the event. An event without hits gives empty containers.
 
     Args:
-        input: a folder, ROOT files, glob patterns, or a list of these.
+        input: a folder, ROOT files, glob patterns, or a list of these; or another source of
+            events, whose geometry ids are taken as they are.
         level: log level.
         outputMeasurements: `acts.examples.MeasurementContainer`.
         outputMeasurementSubset: `acts.examples.MeasurementSubset` of all measurements, which
@@ -91,7 +92,7 @@ class UprootEventReader(acts.examples.IReader):
 
     def __init__(
         self,
-        input: PathLike | Sequence[PathLike],
+        input: PathLike | Sequence[PathLike] | EventSource,
         level: Any = acts.logging.INFO,
         outputMeasurements: str = "measurements",
         outputMeasurementSubset: str = "measurement_subset",
@@ -112,13 +113,15 @@ class UprootEventReader(acts.examples.IReader):
         columns: Sequence[str] | None = None,
     ) -> None:
         acts.examples.IReader.__init__(self, "UprootEventReader", level)
-        self.files = EventFiles.open(
-            input,
-            branches=branches,
-            geometry_ids=None
-            if trackingGeometry is None
-            else sensitiveGeometryIds(trackingGeometry),
-        )
+        self.files: Any = input
+        if not isinstance(input, EventSource):
+            self.files = EventFiles.open(
+                input,
+                branches=branches,
+                geometry_ids=None
+                if trackingGeometry is None
+                else sensitiveGeometryIds(trackingGeometry),
+            )
         self._columns = _COLUMNS if columns is None else frozenset(columns)
         if outputMeasurementTable and columns is None:
             self._columns |= frozenset(_TRUE_COLUMNS)
@@ -243,7 +246,7 @@ class UprootEventReader(acts.examples.IReader):
 
 def addEventReader(
     s: Any,
-    input: PathLike | Sequence[PathLike],
+    input: PathLike | Sequence[PathLike] | EventSource,
     trackingGeometry: Any = None,
     outputSpacePoints: str = "spacepoints",
     logLevel: Any = acts.logging.INFO,

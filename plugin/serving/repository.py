@@ -12,6 +12,7 @@ from trkx.plugin.serving.exchange import CANDIDATE_OUTPUTS, EVENT_INPUTS
 from trkx.plugin.serving.gnn_tracks_model import COLUMNS as FEATURE_COLUMNS
 from trkx.plugin.serving.identity import pipeline_identity
 from trkx.plugin.serving.model_config import ModelConfig, TensorSpec
+from trkx.plugin.serving.reco_exchange import MEASUREMENT_INPUTS, TRACK_OUTPUTS
 
 VERSION = "1"
 
@@ -71,10 +72,24 @@ def gnn_tracks_model(config: RepositoryConfig) -> ModelConfig:
     )
 
 
+def trkx_reco_model(config: RepositoryConfig) -> ModelConfig:
+    """Track finding and ACTS' Kalman fit, measurements in, fitted tracks out."""
+    return ModelConfig(
+        name="trkx_reco",
+        inputs=MEASUREMENT_INPUTS,
+        outputs=TRACK_OUTPUTS,
+        instances=config.instances,
+        device=config.device,
+        parameters=_pipeline_parameters(config),
+    )
+
+
 # Name → its configuration, and the module with its class.
 _MAKE: dict[str, tuple[Callable[[RepositoryConfig], ModelConfig], str]] = {
     "trkx": (trkx_model, "trkx.plugin.serving.trkx_model"),
     "gnn_tracks": (gnn_tracks_model, "trkx.plugin.serving.gnn_tracks_model"),
+    # The one model that needs ACTS; by name only, as this package knows nothing of it.
+    "trkx_reco": (trkx_reco_model, "trkx.algorithms.reco_model"),
 }
 MODELS = tuple(_MAKE)
 

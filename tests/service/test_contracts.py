@@ -74,3 +74,30 @@ def test_metrics_count_hits_edges_and_tracks(all_models, events):
     for name in ("trkx_space_points_total", "trkx_tracks_total", "nv_inference_count"):
         assert f'{name}{{model="gnn_tracks"' in text
     assert 'trkx_stage_seconds_total{model="gnn_tracks",stage="track_building"}' in text
+
+
+def test_finding_and_fitting_in_the_service(all_models, tiny_sample, pipeline):
+    from trkx.algorithms.reconstruction_service import ReconstructionService
+    from trkx.io.event_files import EventFiles
+    from trkx.plugin.serving.reco_exchange import (
+        TRACK_OUTPUTS,
+        FittedTracks,
+        measurement_tensors,
+        read_measurements,
+    )
+
+    transport = connect(all_models.endpoint)
+    with EventFiles.open(tiny_sample) as files, ReconstructionService(pipeline) as service:
+        for number in files.numbers:
+            event = files.read(number, truth=False)
+            tensors = measurement_tensors(event.space_points, event.measurements)
+            call = Call("trkx_reco", tensors, [spec.name for spec in TRACK_OUTPUTS])
+            found = FittedTracks.from_tensors(transport.infer(call, 60.0))
+            here = service(read_measurements(tensors))
+            assert len(found) > 10
+            for name in ("parameters", "covariances", "chi2", "ndf", "offsets", "hits"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(here, name))
+        wrong = {**tensors, "VAR0": -tensors["VAR0"]}
+        with pytest.raises(ServiceError, match="variances that are not positive"):
+            transport.infer(Call("trkx_reco", wrong, ["CHI2"]), 60.0)
+    transport.close()

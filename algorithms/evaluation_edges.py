@@ -53,7 +53,7 @@ class EventTruth:
         order = np.argsort(member)
         found = order[np.searchsorted(member[order], particle * n + pairs[0])]
         _, step = np.unique(particle * 4096 + c.crossing[found], return_inverse=True)
-        return cls(event, event.targets(pt_min), pair_key(*pairs, n), particle, step)
+        return cls(event, event.targets(pt_min), pair_key(pairs[0], pairs[1], n), particle, step)
 
     def kinds(self, graph: Graph) -> np.ndarray:
         """(E,) int64: FALSE, OTHER or TARGET of each edge of a graph."""

@@ -79,7 +79,7 @@ def addGnnTrackFinding(
         from trkx.plugin import load_pipeline
 
         several_events = s.config.numThreads != 1
-        source = {} if pipeline is None else {"pipeline": pipeline}
+        source: dict[str, Any] = {} if pipeline is None else {"pipeline": pipeline}
         pipeline = load_pipeline(
             finder,
             target=target,

@@ -17,6 +17,16 @@ from trkx.plugin.errors import StageError
 METHODS = {  # method → module with `search(points, rows, radius, k)`
     "grid": "trkx.plugin.radius_search_grid",
     "kdtree": "trkx.plugin.radius_search_kdtree",
+    "faiss": "trkx.plugin.radius_search_faiss",
+    "torch": "trkx.plugin.radius_search_torch",
+}
+
+# Precisions of the distances that leave out candidates, the usual one first. Edges are the same.
+PRECISIONS = {
+    "grid": ("float32", "float64"),
+    "torch": ("float32", "float16", "float64"),
+    "kdtree": ("float64",),
+    "faiss": ("float32",),
 }
 
 
@@ -26,6 +36,7 @@ def radius_search(
     k: int,
     method: str = "grid",
     queries: np.ndarray | None = None,
+    precision: str | None = None,
 ) -> np.ndarray:
     """For each query its at most `k` nearest neighbours within `radius`.
 
@@ -37,8 +48,10 @@ def radius_search(
         radius: neighbours are at this distance or nearer.
         k: the most neighbours of a query; of equally near points those of lower row win. A point
             is not its own neighbour, duplicates of it are.
-        method: 'grid', 'kdtree', 'faiss' or 'torch'.
+        method: 'grid' (compiled, the fastest on a core), 'kdtree' (scipy), 'faiss' (brute force by
+            matrix products) or 'torch' (see `radius_search_tensor` for tensors on a GPU).
         queries: (Q,) rows of `points` to search around, each once; None: all.
+        precision: what candidates are chosen with, see `PRECISIONS`; None: the first of these.
 
     Returns:
         (2, E) int64: query rows and neighbour rows, by query in the order given, nearest first.
@@ -53,6 +66,13 @@ def radius_search(
     if method not in METHODS:
         raise StageError(f"no search method '{method}'; choose one of {', '.join(METHODS)}")
     check_limits(radius, k)
+    known = PRECISIONS[method]
+    if precision is not None and precision not in known:
+        raise StageError(
+            f"search method '{method}' has no precision '{precision}'; choose one of "
+            f"{', '.join(known)}"
+        )
+    chosen = {"precision": precision or known[0]} if len(known) > 1 else {}
     x = np.ascontiguousarray(points, np.float32)
     if x.ndim != 2:
         raise StageError(f"radius search: points have shape {x.shape}; expected (N, d)")
@@ -70,7 +90,7 @@ def radius_search(
     if len(x) == 0 or len(rows) == 0 or k == 0:
         return np.zeros((2, 0), np.int64)
     search = importlib.import_module(METHODS[method]).search
-    return search(x, rows, float(radius), int(k))
+    return search(x, rows, float(radius), int(k), **chosen)
 
 
 def check_limits(radius: float, k: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trkx.plugin.errors import StageError
-from trkx.plugin.radius_search import METHODS, radius_search
+from trkx.plugin.radius_search import METHODS, PRECISIONS, radius_search
 
 
 def brute_force(x, radius, k, queries=None):
@@ -60,19 +60,19 @@ def test_clusters_of_different_density(method, seed):
     rng = np.random.default_rng(seed)
     d = (2, 8, 12)[seed]
     centre = rng.normal(size=(60, d)) * 3
-    x = centre[rng.integers(0, 60, 900)] + rng.normal(size=(900, d)) * rng.choice(
-        [0.01, 0.1, 1.0], (900, 1)
+    x = centre[rng.integers(0, 60, 400)] + rng.normal(size=(400, d)) * rng.choice(
+        [0.01, 0.1, 1.0], (400, 1)
     )
     x = x.astype(np.float32)
     for k in (1, 7, 1000):
         assert np.array_equal(radius_search(x, 0.7, k, method), brute_force(x, 0.7, k))
-    queries = rng.permutation(900)[:50]
+    queries = rng.permutation(400)[:50]
     assert np.array_equal(
         radius_search(x, 0.7, 7, method, queries), brute_force(x, 0.7, 7, queries)
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_lattices_full_of_ties(data):
     n, d = data.draw(st.integers(2, 40)), data.draw(st.integers(1, 4))
@@ -105,3 +105,39 @@ def test_bad_input(method):
 def test_unknown_method():
     with pytest.raises(StageError, match="no search method 'fast'"):
         radius_search(np.zeros((4, 2)), 1, 2, "fast")
+    with pytest.raises(StageError, match="no precision 'float16'; choose one of float32, float64"):
+        radius_search(np.zeros((4, 2)), 1, 2, "grid", precision="float16")
+
+
+@pytest.mark.parametrize("shift", [0.0, 30.0, 3e4])
+@pytest.mark.parametrize(
+    ("method", "precision"), [(m, p) for m, ps in PRECISIONS.items() for p in ps]
+)
+def test_precision_changes_nothing(method, precision, shift):
+    """Not even far from the origin, where coordinates are rounded to a part of the radius."""
+    rng = np.random.default_rng(4)
+    x = (rng.normal(size=(300, 4)) + shift).astype(np.float32)
+    x[:5] *= 100  # a few stragglers
+    edges = radius_search(x, 0.8, 6, ready(method), precision=precision)
+    assert np.array_equal(edges, brute_force(x, 0.8, 6))
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_tensors_stay_where_they_are(device):
+    torch = pytest.importorskip("torch")
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    from trkx.plugin.radius_search_torch import radius_search_tensor
+
+    x = np.random.default_rng(2).normal(size=(500, 8)).astype(np.float32)
+    points = torch.from_numpy(x).to(device)
+    queries = torch.arange(0, 500, 7, device=device)
+    for precision in PRECISIONS["torch"]:
+        edges = radius_search_tensor(points, 2.0, 9, queries, precision)
+        assert edges.device.type == device
+        assert np.array_equal(edges.cpu(), brute_force(x, 2.0, 9, range(0, 500, 7)))
+    points[3, 2] = float("nan")
+    with pytest.raises(StageError, match="not finite"):
+        radius_search_tensor(points, 2.0, 9)
+    with pytest.raises(StageError, match="no precision 'int8'"):
+        radius_search_tensor(points, 2.0, 9, precision="int8")

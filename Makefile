@@ -25,6 +25,8 @@ BENCH_SEED ?= 900100
 BENCH_FINDERS ?= gnn,classical,gnn+ckf,ckf-best,ckf-fast
 
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
+# A server that asks for an older numpy than it needs; nothing else of its dependencies is used.
+TRITON := $(shell sed -n 's/^# \(nvidia-pytriton==.*\)/\1/p' constraints.txt)
 TORCH_INDEX_OPTION := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -50,7 +52,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --upgrade pip -c constraints.txt
 	$(PIP) install --quiet $(TORCH_INDEX_OPTION) '$(TORCH)'
 	PYTHONWARNINGS='ignore:Editable installation' \
-		$(PIP) install --quiet -e '.[local,train,search,onnx,sim,report,dev]' -c constraints.txt
+		$(PIP) install --quiet -e '.[local,train,search,onnx,sim,serve,report,dev]' -c constraints.txt
+	$(PIP) install --quiet --no-deps '$(TRITON)'
 	@touch $@
 
 demo: $(STAMP)

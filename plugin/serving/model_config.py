@@ -51,7 +51,8 @@ class ModelConfig:
     instances: int = 1
     device: str = "cpu"
     steps: tuple[EnsembleStep, ...] = ()
-    warm_up: Mapping[str, int] = field(default_factory=dict)  # input → rows of zeros
+    warm_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # input → shape; the
+    #   values are in the file of that name in the model's folder 'warmup'
     resources: int = 0  # of the rate limiter's "core"; 0: no limit
 
     def text(self) -> str:
@@ -86,7 +87,7 @@ class ModelConfig:
         types = {t.name: t.data_type for t in self.inputs}
         inputs = "".join(
             f'\n  inputs {{ key: "{name}" value {{ data_type: TYPE_{types[name]} '
-            f"dims: [ {rows} ] zero_data: true }} }}"
-            for name, rows in self.warm_up.items()
+            f'dims: [ {", ".join(map(str, shape))} ] input_data_file: "{name}" }} }}'
+            for name, shape in self.warm_up.items()
         )
-        return f'model_warmup [{{ name: "empty event" batch_size: 0{inputs}\n}}]'
+        return f'model_warmup [{{ name: "two hits" batch_size: 0{inputs}\n}}]'

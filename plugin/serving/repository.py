@@ -108,9 +108,18 @@ def write_model(
         )
 
 
+def model_config(name: str, config: RepositoryConfig) -> ModelConfig:
+    """The configuration of a model by name."""
+    return _MAKE[name][0](config)
+
+
+def model_module(name: str) -> str:
+    """The module that holds the class of a model."""
+    return _MAKE[name][1]
+
+
 def write_repository(folder: Path, config: RepositoryConfig) -> Path:
     """Write a model repository; returns its folder."""
     for name in config.models:
-        make, module = _MAKE[name]
-        write_model(folder, make(config), module)
+        write_model(folder, model_config(name, config), model_module(name))
     return folder

@@ -58,6 +58,7 @@ def diagnose() -> dict[str, list[Finding]]:
         "extras": [finding for extra in EXTRAS for finding in _extra(extra)],
         "devices": _devices(),
         "weights": _weights(),
+        "pipelines": _pipelines(),
     }
 
 
@@ -147,3 +148,24 @@ def _weights() -> list[Finding]:
         kind = "map and network" if "network" in model.card else "map only"
         findings.append(Finding("ok", name, f"{kind}, checksums match"))
     return findings or [Finding("missing", "models", "none shipped; make one with `trkx train`")]
+
+
+def _pipelines() -> list[Finding]:
+    """Shipped pipelines, with the weights of their own checked."""
+    from trkx.plugin.errors import TrackFindingError
+    from trkx.plugin.pipeline_file import PipelineFile, shipped_pipelines
+    from trkx.plugin.stage_weights import StageWeights
+
+    findings = []
+    for name in shipped_pipelines():
+        try:
+            file = PipelineFile.read(name)
+            for table in file.stages:
+                if "weights" in table.settings:
+                    StageWeights.open(file.path.parent / table.settings["weights"])
+        except TrackFindingError as error:
+            # Not of the core: other finders work without it.
+            findings.append(Finding("missing", name, str(error)))
+            continue
+        findings.append(Finding("ok", name, " → ".join(table.stage for table in file.stages)))
+    return findings

@@ -147,4 +147,5 @@ def test_doctor(capsys):
     assert code == 0
     assert "18728 modules" in out
     assert "pyacts" in out
+    assert "layer_map → fast → viterbi" in out
     assert out.endswith("trkx is ready\n")

@@ -11,6 +11,7 @@ from trkx.plugin.layer_map_graph import LayerMapGraph
 from trkx.plugin.network_classifier import NetworkClassifier
 from trkx.plugin.pipeline_file import PipelineFile, shipped_pipelines
 from trkx.plugin.registry import BUILT_IN
+from trkx.plugin.stage_weights import StageWeights
 from trkx.plugin.viterbi import ViterbiTrackBuilder
 from trkx.plugin.weights import find_model
 
@@ -52,8 +53,8 @@ def test_shipped_files_are_named_as_they_are_and_their_stages_are_known(name):
     assert pipeline.description
     for table in pipeline.stages:
         assert table.stage in BUILT_IN[table.kind]
-        weights = table.settings.get("weights")
-        assert weights is None or (pipeline.path.parent / weights).exists()
+        if "weights" in table.settings:
+            StageWeights.open(pipeline.path.parent / table.settings["weights"])
 
 
 @pytest.mark.parametrize("target", ["pt1", "pt05"])

@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "what each stage of a pipeline keeps, loses and costs, against the truth",
     "stages": "list the stages that pipelines are made of, and the shipped pipelines",
     "serve": "find tracks as a service: a Triton server with our models",
+    "bench": "measure throughput and overhead of the service on this machine",
     "train": "learn the graph maps and networks that trkx ships, from scratch",
     "prune": "make a trained interaction GNN smaller and faster, and measure what it loses",
     "doctor": "versions, extras, devices and weights: what is there and what is missing",

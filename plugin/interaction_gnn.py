@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from trkx.plugin.pair_mlp import PairMlp, mlp, sum_at
-from trkx.plugin.substepping import Footprint, blocks, state_store
+from trkx.plugin.substepping import Footprint, StateStore, blocks
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class InteractionGnn(nn.Module):
         widest = max(max(widths) for widths in c.mlp_widths())
         return Footprint(
             state=4 * n_edges * c.edge_width,
-            nodes=4 * n_nodes * (c.width + 2 * max(first, c.edge_width)) + 4 * n_edges,
+            nodes=4 * n_nodes * (c.width + 2 * first + 2 * c.edge_width) + 4 * n_edges,
             row=4 * (3 * widest + 3 * max(c.edge_width, c.width) + c.edge_features),
         )
 
@@ -166,38 +166,38 @@ class InteractionGnn(nn.Module):
         h = torch.empty(n, c.width, device=x.device)
         for b in blocks(n, rows):
             h[b] = self.encode_node(x[b])
-        with state_store(n_edges, c.edge_width, x.device, offload) as states:
-            source, target = self.encode_edge.source(h), self.encode_edge.target(h)
-            for b in blocks(n_edges, rows):
-                attr = None if edge_attr is None else edge_attr[b]
-                states[b] = self.encode_edge.join(source, target, edge_index[:, b], attr)
-            del source, target
-            for _ in range(self.repeats):
-                for step in self.step:
-                    _step_in_blocks(step, h, states, edge_index, rows)  # type: ignore[arg-type]
-            source, target = self.score.source(h), self.score.target(h)
-            scores = torch.empty(n_edges, device=x.device)
-            for b in blocks(n_edges, rows):
-                e = states[b].to(x.device)
-                scores[b] = self.score.join(source, target, edge_index[:, b], e).squeeze(1)
+        edges = StateStore(n_edges, c.edge_width, x.device, offload)
+        source, target = self.encode_edge.source(h), self.encode_edge.target(h)
+        for b in blocks(n_edges, rows):
+            attr = None if edge_attr is None else edge_attr[b]
+            edges.store(b, self.encode_edge.join(source, target, edge_index[:, b], attr))
+        del source, target
+        for _ in range(self.repeats):
+            for step in self.step:
+                _step_in_blocks(step, h, edges, edge_index, rows)  # type: ignore[arg-type]
+        source, target = self.score.source(h), self.score.target(h)
+        scores = torch.empty(n_edges, device=x.device)
+        for b in blocks(n_edges, rows):
+            e = edges.load(b, x.device)
+            scores[b] = self.score.join(source, target, edge_index[:, b], e).squeeze(1)
+            edges.store(b)
         return scores
 
 
 def _step_in_blocks(
-    step: InteractionStep, h: Tensor, states: Tensor, edge_index: Tensor, rows: int
+    step: InteractionStep, h: Tensor, edges: StateStore, edge_index: Tensor, rows: int
 ) -> None:
-    """One step that overwrites nodes `h` (N, width) and edges `states` (E, edge_width)."""
+    """One step that overwrites the states of nodes, `h` (N, width), and of edges."""
     source, target = step.edge.source(h), step.edge.target(h)
-    into = h.new_zeros(len(h), states.shape[1])
+    into = h.new_zeros(len(h), edges.states.shape[1])
     out = torch.zeros_like(into)
-    for b in blocks(len(states), rows):
+    for b in blocks(edge_index.shape[1], rows):
         index = edge_index[:, b]
-        e = states[b].to(h.device)  # the states themselves, unless they are offloaded
+        e = edges.load(b, h.device)
         e += step.edge_norm(step.edge.join(source, target, index, e))
-        if e.device != states.device:
-            states[b].copy_(e)
         into.index_add_(0, index[1], e)
         out.index_add_(0, index[0], e)
+        edges.store(b, e)
     del source, target
     for b in blocks(len(h), rows):
         h[b] = step.update(h[b], into[b], out[b])

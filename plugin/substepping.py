@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -62,21 +62,36 @@ def blocks(n: int, rows: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, n))
 
 
-@contextmanager
-def state_store(n: int, width: int, device: torch.device, offload: bool) -> Iterator[Tensor]:
-    """An uninitialised (n, width) float32 array, on the device or off it.
+class StateStore:
+    """An uninitialised (n, width) float32 array of the states of edges, `states`.
 
-    Off a GPU is the host's memory, off a CPU is a temporary file whose pages the system may
-    write out. The file has no name and goes with the array.
+    Off a GPU it is in the host's memory. Off a CPU it is a file without a name, whose pages
+    leave the process after each block; the system keeps them in memory as long as it can.
     """
-    if not offload or n == 0:
-        yield torch.empty(n, width, device=device)
-    elif device.type != "cpu":
-        yield torch.empty(n, width, pin_memory=True)
-    else:
-        with tempfile.TemporaryDirectory(prefix="trkx-") as folder:
-            path = str(Path(folder) / "edges")
-            yield torch.from_file(path, shared=True, size=n * width).view(n, width)
+
+    def __init__(self, n: int, width: int, device: torch.device, offload: bool) -> None:
+        self._row, self._pages = 4 * width, None
+        if not offload or n == 0:
+            self.states = torch.empty(n, width, device=device)
+        elif device.type != "cpu":
+            self.states = torch.empty(n, width, pin_memory=True)
+        else:
+            with tempfile.TemporaryFile(prefix="trkx-") as file:
+                file.truncate(n * self._row)
+                self._pages = mmap.mmap(file.fileno(), n * self._row)
+            self.states = torch.frombuffer(self._pages, dtype=torch.float32).view(n, width)
+
+    def load(self, rows: slice, device: torch.device) -> Tensor:
+        """The states of a block on the device: themselves, unless they are on another."""
+        return self.states[rows].to(device)
+
+    def store(self, rows: slice, values: Tensor | None = None) -> None:
+        """Done with a block; keep new values, or those written in place."""
+        if values is not None and values.data_ptr() != self.states[rows].data_ptr():
+            self.states[rows] = values
+        if self._pages is not None:
+            start = rows.start * self._row // mmap.PAGESIZE * mmap.PAGESIZE
+            self._pages.madvise(mmap.MADV_DONTNEED, start, rows.stop * self._row - start)
 
 
 def parse_budget(budget: str | int) -> int | None:

@@ -17,6 +17,7 @@ from trkx.plugin.substepping import (
     SMALLEST_BLOCK,
     Footprint,
     Plan,
+    StateStore,
     blocks,
     free_memory,
     is_out_of_memory,
@@ -166,6 +167,22 @@ def test_budgets(text, size):
 def test_bad_budgets(text):
     with pytest.raises(StageError, match="such as '4 GiB'"):
         parse_budget(text)
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_states_keep_what_is_stored(offload):
+    n, width = 5000, 7
+    kept = StateStore(n, width, CPU, offload)
+    expected = torch.arange(n * width, dtype=torch.float32).view(n, width)
+    for rows in blocks(n, 900):
+        kept.store(rows, expected[rows])
+    for rows in blocks(n, 333):
+        values = kept.load(rows, CPU)
+        torch.testing.assert_close(values, expected[rows])
+        values += 1  # in place
+        kept.store(rows, values)
+    torch.testing.assert_close(kept.states, expected + 1)
+    assert StateStore(0, width, CPU, offload).states.shape == (0, width)
 
 
 def test_blocks_cover_all_rows():

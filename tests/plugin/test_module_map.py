@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from trkx.plugin.edge_features import edge_features
 from trkx.plugin.errors import DetectorMismatchError, StageError, WeightsError
 from trkx.plugin.module_map import ModuleMap, Modules, TripletStatistics
 from trkx.plugin.module_map_graph import ModuleMapGraph, ModuleMapGraphConfig
@@ -284,3 +285,12 @@ def test_bad_learning_settings(modules):
         ModuleMapLearner(modules).map()
     with pytest.raises(StageError, match="no frame"):
         ModuleMap(modules, TripletStatistics.empty(), "local")
+
+
+def test_edge_networks_read_the_features_of_the_map(toy_events, toy_module_map):
+    graph = ModuleMapGraph(toy_module_map)(toy_events[11].space_points)
+    found = edge_features(graph, ("own_12", "dr", "own_5"), (1.0, 100.0, 2.0))
+    np.testing.assert_array_equal(found[:, 0], graph.edge_features[:, 12])
+    np.testing.assert_allclose(found[:, 2], graph.edge_features[:, 5] / 2, rtol=1e-6)
+    with pytest.raises(StageError, match="no edge feature 'own_16'"):
+        edge_features(graph, ("own_16",))

@@ -5,13 +5,14 @@
     python bench/heterogeneous.py --train train --validation validation --work comparison
 
 The graph is that of a layer map learned from the same events: every doublet that is on a triplet.
-All networks have the same width, steps and training, six edge features and weights of their own
-in every step; what they read of a node is
+All networks but one have the same width, all have the same steps and training, six edge features,
+and weights of their own in every step. What they read of a node is
 
     hom4     the space point: r, phi, z, eta
     hom12    these of the space point and of both clusters; a pixel has its own ones three times
     het      the same twelve, by a heterogeneous network
     het-pad  the same, zeros for the second cluster of a pixel
+    wide12   hom12, so much wider that it has as many weights as het, and takes twice its time
 
 Edges: true ones are of target particles; those of softer particles are left out ("masked"). Purity
 is given at the score that keeps 99% of the true edges of that kind. Strip edges join two strips.
@@ -54,12 +55,13 @@ from trkx.plugin.walkthrough import Walkthrough
 FEATURES, SCALES = (*GNN4ITK_FEATURES, "is_strip"), (*GNN4ITK_SCALES, 1.0)
 PT_MIN = 1.0  # GeV
 KEEP = 0.99
-# Name: stage, columns of FEATURES, further shape.
+# Name: stage, columns of FEATURES, width in units of --width, further shape.
 NETWORKS = {
-    "hom4": ("interaction_gnn", 4, {"recurrent": False}),
-    "het": ("heterogeneous_gnn", 13, {}),
-    "hom12": ("interaction_gnn", 12, {"recurrent": False}),
-    "het-pad": ("heterogeneous_gnn", 13, {"padded": 4}),
+    "hom4": ("interaction_gnn", 4, 1.0, {"recurrent": False}),
+    "het": ("heterogeneous_gnn", 13, 1.0, {}),
+    "hom12": ("interaction_gnn", 12, 1.0, {"recurrent": False}),
+    "het-pad": ("heterogeneous_gnn", 13, 1.0, {"padded": 4}),
+    "wide12": ("interaction_gnn", 12, 1.77, {"recurrent": False}),
 }
 
 
@@ -144,7 +146,7 @@ def evaluate(network: torch.nn.Module, columns: int, args: argparse.Namespace) -
 
 def train(name: str, seed: int, examples: list[GraphExample], args: argparse.Namespace) -> None:
     """Train a network, or go on with it, and evaluate it when it is finished."""
-    stage, columns, shape = NETWORKS[name]
+    stage, columns, wider, shape = NETWORKS[name]
     folder = args.work / f"{name}-w{args.width}-n{args.events}-e{args.epochs}-s{seed}"
     settings = FitSettings(
         epochs=args.epochs, learning_rate=3e-3, seed=seed, threads=1, max_minutes=args.minutes
@@ -153,7 +155,7 @@ def train(name: str, seed: int, examples: list[GraphExample], args: argparse.Nam
     shape = {
         "node_features": columns,
         "edge_features": len(EDGE_FEATURES),
-        "width": args.width,
+        "width": round(wider * args.width),
         "steps": 4,
         **shape,
     }

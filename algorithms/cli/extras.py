@@ -4,7 +4,7 @@ from __future__ import annotations
 
 EXTRAS: dict[str, dict[str, str]] = {
     "local": {"torch": "torch", "numba": "numba", "safetensors": "safetensors"},
-    "train": {"lightning": "lightning"},
+    "train": {"lightning": "lightning", "tensorboard": "tensorboard"},
     "search": {"faiss": "faiss-cpu"},
     "onnx": {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
     "sim": {"pythia8mc": "pythia8mc", "pyhepmc": "pyhepmc"},

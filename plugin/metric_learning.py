@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trkx.plugin.edge_graph import edge_graph
 from trkx.plugin.edge_network import check_inputs
+from trkx.plugin.edge_support import edge_support
 from trkx.plugin.errors import StageError, WeightsError, need
 from trkx.plugin.graph import Graph
 from trkx.plugin.network_classifier import torch_device
@@ -40,9 +41,10 @@ class MetricLearningConfig:
     k: int = 300  # most neighbours of a hit, nearest first
     search: str = "grid"  # method, see `radius_search`
     precision: str = "float32"  # of the network's products
-    z0_max: float = 200.0  # cuts, see `PairCuts`
-    curvature_max: float = 1e-3
-    overlap_max: float = 30.0
+    z0_max: float = 250.0  # cuts, see `PairCuts`
+    curvature_max: float = 1.1e-3
+    overlap_max: float = 0.0
+    support: bool = True  # give edges the features of `edge_support`, for the filter
 
     def __post_init__(self) -> None:
         if not self.radius > 0 or self.k < 1:
@@ -66,7 +68,8 @@ class MetricLearning:
     cuts come after the choice of the k nearest.
 
     References: Ju et al., Eur. Phys. J. C 81, 876 (2021), arXiv:2103.06995. Departure: cuts on
-    the geometry of pairs, so that the filter that follows has fewer to look at.
+    the geometry of pairs, and features of how well an edge is continued by others, so that the
+    filter that follows has fewer edges to look at, and more to tell them apart.
     """
 
     def __init__(
@@ -124,7 +127,8 @@ class MetricLearning:
             a, b = source[at : at + _PAIRS], target[at : at + _PAIRS]
             kept.append(np.stack([a, b])[:, selection(a, b)])
         edges = np.concatenate(kept, axis=1) if kept else np.zeros((2, 0), np.int64)
-        return edge_graph(points, edges, beam_spot)
+        graph = edge_graph(points, edges, beam_spot)
+        return replace(graph, edge_features=edge_support(graph)) if c.support else graph
 
     def embed(self, points: SpacePoints, beam_spot: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
         """(N, d) float32: where the hits lie in the embedding space.

@@ -19,11 +19,11 @@ class PairCuts:
     z0_max: float = float("inf")  # |z| of the pair's line at the beam line, mm
     curvature_max: float = float("inf")  # of the circle through beam line and pair, 1/mm;
     #   0.0006 / pT (GeV) in a field of 2 T
-    overlap_max: float = float("inf")  # distance of two hits in one layer, mm
+    overlap_max: float = float("inf")  # distance of two hits in one layer, mm; 0: no such pairs
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not value > 0:
+            if not (value > 0 or (name == "overlap_max" and value == 0)):
                 raise ValueError(f"setting '{name}' is {value}; expected a positive number")
 
 

@@ -100,7 +100,7 @@ def test_relabelling_the_hits_changes_nothing():
     torch.manual_seed(0)
     network = Embedding(EmbeddingConfig(width=16, depth=2))
     stage = MetricLearning(
-        network, EMBEDDING_FEATURES, EMBEDDING_SCALES, MetricLearningConfig(radius=0.05)
+        network, EMBEDDING_FEATURES, EMBEDDING_SCALES, MetricLearningConfig(radius=0.2)
     )
     order = np.random.default_rng(1).permutation(len(event))
     shuffled = SpacePoints(*(getattr(event, n)[order] for n in ("x", "y", "z", "geometry_id")))

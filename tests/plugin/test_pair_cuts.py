@@ -71,7 +71,13 @@ def test_hits_at_one_radius_are_kept_only_without_a_cut_on_z0():
     assert not passes(a, b, z0_max=200)
 
 
-@pytest.mark.parametrize("name", ["z0_max", "curvature_max", "overlap_max"])
-def test_limits_must_be_positive(name):
+@pytest.mark.parametrize(
+    ("name", "value"), [("z0_max", 0.0), ("curvature_max", 0.0), ("overlap_max", -1.0)]
+)
+def test_limits_must_be_positive(name, value):
     with pytest.raises(ValueError, match=name):
-        PairCuts(**{name: 0.0})
+        PairCuts(**{name: value})
+
+
+def test_no_pairs_within_a_layer():
+    assert not passes((30, 0, 0, gid(1, 1)), (30, 0, 1, gid(1, 2)), overlap_max=0.0)

@@ -87,7 +87,7 @@ def write_module_map(
     paths = module_map_paths(prefix)
     _, first = np.unique(tables.cell, return_index=True)
     module = tables.geometry_id[first]
-    pair, *doublets = _doublets(tables)
+    pair, doublets = _doublets(tables)
     triplets = (tables.count, tables.low, tables.high, tables.mean, tables.rms)
     cells = {
         "geometry_id": tables.geometry_id,
@@ -95,8 +95,8 @@ def write_module_map(
         "mirror_cell": tables.mirror[tables.cell].astype(np.int32),
     }
     content = (
-        {DOUBLET_TREE: _columns(module[pair], *doublets, kind), CELL_TREE: cells},
-        {TRIPLET_TREE: _columns(module[tables.triplet], *triplets, kind)},
+        {DOUBLET_TREE: _columns(module[pair], doublets, kind), CELL_TREE: cells},
+        {TRIPLET_TREE: _columns(module[tables.triplet], triplets, kind)},
     )
     for path, trees in zip(paths, content, strict=True):
         with atomic_path(path, force) as temporary, uproot.recreate(temporary) as file:
@@ -164,22 +164,28 @@ def _branches(part: slice = slice(None)) -> list[tuple[str, ...]]:
 
 
 def _columns(
-    modules: np.ndarray, count: np.ndarray, low: np.ndarray, high: np.ndarray, mean: np.ndarray,
-    rms: np.ndarray, kind: np.dtype,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """The branches of a tree: modules (2 or 3, rows), occurrences, statistics (rows, 4 or 10)."""
+    modules: np.ndarray, statistics: tuple[np.ndarray, ...], kind: np.dtype
+) -> dict[str, np.ndarray]:
+    """The branches of a tree.
+
+    Args:
+        modules: (2 or 3, rows) uint64.
+        statistics: occurrences (rows,), and low, high, mean and rms (rows, 4 or 10).
+        kind: type of the numbers.
+    """
+    count, low, high, mean, rms = statistics
     columns = {f"Module{i + 1}": ids.astype(np.uint64) for i, ids in enumerate(modules)}
     columns["Occurence"] = count.astype(np.uint32)
     n = count[:, None]
-    statistics = (low, high, mean * n, (rms**2 + mean**2) * n, mean, rms)
+    written = (low, high, mean * n, (rms**2 + mean**2) * n, mean, rms)
     for i, names in enumerate(_branches(slice(0, low.shape[1]))):
-        for name, values in zip(names, statistics, strict=True):
+        for name, values in zip(names, written, strict=True):
             columns[name] = np.ascontiguousarray(values[:, i], kind)
     return columns
 
 
-def _doublets(tables: ModuleMapTables) -> tuple[np.ndarray, ...]:
-    """Pairs (2, P) of groups, occurrences, and statistics (P, 4), from those of the triplets."""
+def _doublets(tables: ModuleMapTables) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Pairs (2, P) of groups and their statistics, see `_columns`, from those of the triplets."""
     n = len(tables.mirror)
     a, b, c = tables.triplet
     key = np.concatenate([a * n + b, b * n + c])
@@ -192,17 +198,13 @@ def _doublets(tables: ModuleMapTables) -> tuple[np.ndarray, ...]:
     count = np.concatenate([tables.count, tables.count])[order]
     if not len(pairs):
         nothing = np.zeros((0, 4))
-        return np.zeros((2, 0), np.int64), count, nothing, nothing, nothing, nothing
+        return np.zeros((2, 0), np.int64), (count, nothing, nothing, nothing, nothing)
     mean, n_here = both(tables.mean), count[:, None]
     total = np.add.reduceat(mean * n_here, start, axis=0)
     squares = np.add.reduceat((both(tables.rms) ** 2 + mean**2) * n_here, start, axis=0)
     count = np.add.reduceat(count, start)
     mean = total / count[:, None]
-    return (
-        np.stack([pairs // n, pairs % n]),
-        count,
-        np.minimum.reduceat(both(tables.low), start, axis=0),
-        np.maximum.reduceat(both(tables.high), start, axis=0),
-        mean,
-        np.sqrt(np.maximum(squares / count[:, None] - mean**2, 0.0)),
-    )
+    low = np.minimum.reduceat(both(tables.low), start, axis=0)
+    high = np.maximum.reduceat(both(tables.high), start, axis=0)
+    rms = np.sqrt(np.maximum(squares / count[:, None] - mean**2, 0.0))
+    return np.stack([pairs // n, pairs % n]), (count, low, high, mean, rms)

@@ -146,7 +146,11 @@ def _positions(event: Event) -> NDArray[np.float64] | None:
         return None
     result = np.full((len(event.measurement_particle_offsets) - 1, 3), np.nan)
     rows = np.asarray(points["measurement_id"], dtype=np.int64)
-    result[rows] = np.stack([points[axis] for axis in "xyz"], axis=1)
+    at = np.stack([points[axis] for axis in "xyz"], axis=1)
+    second = np.asarray(points.get("geometry_id_2", np.zeros(len(rows)))) != 0
+    if second.any():
+        result[np.asarray(points["measurement_id_2"], dtype=np.int64)[second]] = at[second]
+    result[rows] = at
     return result
 
 

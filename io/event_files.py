@@ -140,6 +140,12 @@ class EventFiles:
         """Whether there is a tree of simulated hits for all events."""
         return all("hits" in group.tables for group in self._groups)
 
+    @property
+    def has_strips(self) -> bool:
+        """Whether there are space points of two clusters in any of the files."""
+        tables = (t for g in self._groups for t in g.tables.get("spacepoints", ()))
+        return any("is_strip" in table for table in tables)
+
     def check_range(self, first: int, stop: int) -> None:
         """Raise EventRangeError unless events first to stop - 1 are in the input."""
         low, high = self.available

@@ -26,6 +26,7 @@ from trkx.io.reader_containers import (
     make_space_points,
 )
 from trkx.io.reader_sim_hits import make_measurement_sim_hits_map, make_sim_hits
+from trkx.io.schema import STRIP_COLUMNS
 
 __all__ = [
     "UprootEventReader",
@@ -41,6 +42,7 @@ _COLUMNS = frozenset(
         *("particle_type", "q", "m", "vx", "vy", "vz", "vt", "px", "py", "pz", "p", "pt", "eta"),
         *("phi", "theta", "process", "total_x0", "total_l0", "number_of_hits", "outcome"),
         *("hf_origin", "particle_hash"),
+        *STRIP_COLUMNS,
     )
 )
 _TRUE_COLUMNS = (
@@ -255,8 +257,8 @@ def addEventReader(
     """Add an `UprootEventReader` to the sequencer, and what makes its space points.
 
     With a tracking geometry, ACTS' `SpacePointMaker` makes one space point per measurement, in
-    the order of the modules. Without, the reader takes those of the file, more slowly; so it
-    must where space points have two measurements, as those of strip sensors do.
+    the order of the modules. Without, and where the file has space points of strips, which have
+    two measurements, the reader takes those of the file, more slowly.
 
     Args:
         s: the sequencer.
@@ -269,7 +271,16 @@ def addEventReader(
     Returns:
         the sequencer.
     """
-    made = bool(outputSpacePoints) and trackingGeometry is not None
+    if not isinstance(input, EventSource):
+        input = EventFiles.open(
+            input,
+            branches=options.pop("branches", None),
+            geometry_ids=None
+            if trackingGeometry is None
+            else sensitiveGeometryIds(trackingGeometry),
+        )
+    strips = getattr(input, "has_strips", False)
+    made = bool(outputSpacePoints) and trackingGeometry is not None and not strips
     # The sequencer keeps the C++ part of the reader alive, and that keeps the Python part.
     s.addReader(
         UprootEventReader(

@@ -1,9 +1,12 @@
 """Double-sided strip modules: straight lines through two sensors give back where they passed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from trkx.algorithms.labelled_events import labelled_event
+from trkx.algorithms.metrics_truth import EventTruth
 from trkx.algorithms.simulation.modules import config_path, module_table, read_readout
 from trkx.algorithms.simulation.strip_clusters import make_strip_clusters
 from trkx.algorithms.simulation.strip_sensors import STRIP_VOLUMES, SensorFrames, StripSensors
@@ -190,6 +193,7 @@ def test_stereo_sample(tmp_path):
     )
     simulate(settings, tmp_path, 1)
     with EventFiles.open(tmp_path) as files:
+        assert files.has_strips
         event = files.read(0, truth=True)
     points, measurements = event.space_points, event.measurements
     strip = points["is_strip"].astype(bool)
@@ -207,11 +211,24 @@ def test_stereo_sample(tmp_path):
     assert np.isnan(points["cluster2_x"][~strip]).all()
     pull = measurements["pull_loc0"][measurements["extra_id"] > 0]
     assert np.nanstd(pull) == pytest.approx(1.0, abs=0.3)
+    placed = np.isfinite(EventTruth.from_event(replace(event, measurements={})).positions[:, 0])
+    used = {*points["measurement_id"], *points["measurement_id_2"][strip]}
+    assert set(np.flatnonzero(placed)) == used
     labelled = labelled_event(event)
     assert labelled.space_points.clusters.shape == (len(strip), 2, 3)
     targets = labelled.targets(1.0)
     # Strips double in measurements, not in space points: muons have no more than layers.
     assert targets.sum() > 30 and labelled.n_hits[targets].mean() < 16
+
+
+def test_strips_of_two_clusters_are_not_fitted(tmp_path):
+    from trkx.algorithms.job import check_no_fits
+    from trkx.algorithms.job_config import JobConfig
+
+    check_no_fits(JobConfig(input=[tmp_path], out=tmp_path, finders="gnn", fitters="none"))
+    for finder, fitter in (("gnn", "kf"), ("ckf-fast", "none")):
+        with pytest.raises(ConfigError, match="no double-sided strip modules"):
+            check_no_fits(JobConfig(input=[tmp_path], out=tmp_path, finders=finder, fitters=fitter))
 
 
 def test_stereo_strips_need_channels():

@@ -1,7 +1,8 @@
-"""Edge networks of others: TorchScript and ONNX files, as ACTS' GNN plugin reads them.
+"""Networks of others: TorchScript and ONNX files, as ACTS' GNN plugin reads them.
 
-They are called as `forward(x, edge_index)` or `forward(x, edge_index, edge_attr)` and return one
-logit per edge, (E,) or (E, 1). Models of the ExaTrkX project load unchanged.
+Edge networks are called as `forward(x, edge_index)` or `forward(x, edge_index, edge_attr)` and
+return one logit per edge, (E,) or (E, 1); embeddings are called as `forward(x)` and return (N, d).
+Models of the ExaTrkX project load unchanged.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from trkx.plugin.stage_settings import StageContext, read_settings
 
 if TYPE_CHECKING:
     from typing import Self
-
-_BATCH = 1 << 16  # rows of an embedding at a time
 
 
 def load_torchscript(path: Path) -> nn.Module:
@@ -84,6 +83,35 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(output).to(inputs[0].device)
 
 
+class ForeignEmbedding(nn.Module):
+    """The call of our embedding for a network of another kind."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap a network that is called with x (N, F)."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Where the hits lie, (N, d)."""
+        try:
+            out = self.network(x)
+        except RuntimeError as error:
+            raise _not_run(error, f"{x.shape[1]} node features") from error
+        if not isinstance(out, Tensor) or out.dim() != 2 or out.shape[0] != x.shape[0]:
+            found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise StageError(
+                f"the model gave {found} for {x.shape[0]} hits; an embedding gives (hits, "
+                "dimensions)"
+            )
+        return out
+
+
+def _not_run(error: RuntimeError, given: str) -> StageError:
+    """A model refused its input: of a wrong number of features, as a rule."""
+    reason = " ".join(str(error).split())[-300:]
+    return StageError(f"the model cannot be run on {given}: {reason}")
+
+
 class ForeignEdgeNetwork(nn.Module):
     """The call of our edge networks for a network of another kind."""
 
@@ -113,12 +141,9 @@ class ForeignEdgeNetwork(nn.Module):
             out = [
                 self.network(x, part, *a).reshape(-1) for part, a in zip(parts, attrs, strict=True)
             ]
-        except RuntimeError as error:  # a wrong number of features, as a rule
-            reason = " ".join(str(error).split())[-300:]
-            raise StageError(
-                f"the model cannot be run on {x.shape[1]} node and "
-                f"{0 if attr is None else attr.shape[1]} edge features: {reason}"
-            ) from error
+        except RuntimeError as error:
+            n_attr = 0 if attr is None else attr.shape[1]
+            raise _not_run(error, f"{x.shape[1]} node and {n_attr} edge features") from error
         logits = torch.cat(out)[:n]
         if logits.shape[0] != n:
             raise StageError(f"the model gave {logits.shape[0]} scores for {n} edges")

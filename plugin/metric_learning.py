@@ -37,6 +37,9 @@ class MetricLearningConfig:
     """The search in the embedding space, and cuts on what it finds."""
 
     weights: str = ""  # file of the trained weights
+    model: str = ""  # TorchScript (.pt, .pth) or ONNX (.onnx) embedding of others instead
+    features: tuple[str, ...] = ("r", "phi", "z")  # what `model` reads
+    scales: tuple[float, ...] = ()  # they are divided by; empty: 1
     radius: float = 1.0  # of the search; the training's hinge is at 1
     k: int = 300  # most neighbours of a hit, nearest first
     search: str = "grid"  # method, see `radius_search`
@@ -107,9 +110,18 @@ class MetricLearning:
     def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
         """The stage of a pipeline file."""
         config = read_settings(MetricLearningConfig, settings, STAGE)
-        if not config.weights:
-            raise StageError(f"stage '{STAGE}': setting 'weights' is missing")
+        if bool(config.weights) == bool(config.model):
+            raise StageError(
+                f"stage '{STAGE}': give 'weights', a file of 'trkx train', or 'model', a file of "
+                "TorchScript or ONNX; one of the two"
+            )
         need("torch", "local", f"stage '{STAGE}'")
+        if config.model:
+            from trkx.plugin.foreign_networks import ForeignEmbedding, load_foreign
+
+            foreign = ForeignEmbedding(load_foreign(context.path(config.model), context.device))
+            scales = config.scales or (1.0,) * len(config.features)
+            return cls(foreign, config.features, scales, config, context.device)
         from trkx.plugin.embedding import Embedding, EmbeddingConfig
 
         weights = StageWeights.open(context.path(config.weights), STAGE)

@@ -1,5 +1,8 @@
 """Networks leave and enter as TorchScript and ONNX with unchanged scores."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,6 +22,8 @@ from trkx.plugin.foreign_networks import (  # noqa: E402
     ForeignEdgeNetwork,
     load_foreign,
 )
+from trkx.plugin.metric_learning import MetricLearning  # noqa: E402
+from trkx.plugin.pipeline_file import PipelineFile  # noqa: E402
 
 NETWORKS = {
     "filter": {"node_features": 3, "edge_features": 6},
@@ -116,3 +121,113 @@ def test_a_wrong_number_of_features_is_said(ending, exported):
 def test_a_setting_that_is_missing_is_named(tmp_path):
     with pytest.raises(StageError, match="'model' is missing"):
         ForeignEdgeClassifier.from_settings({"cut": 0.5}, StageContext(tmp_path))
+
+
+class ToyEmbedding(torch.nn.Module):
+    """As ExaTrkX scripts its embedding: (N, F) → (N, 8); hits of one azimuth lie together."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        direction = torch.stack([torch.cos(x[:, 1]), torch.sin(x[:, 1])], dim=1)
+        return torch.nn.functional.pad(direction, (0, 6))
+
+
+class ToyFilter(torch.nn.Module):
+    """As ExaTrkX scripts its filter: hits of one azimuth are one track's."""
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        return 5.0 - 1000.0 * (x[edge_index[0], 1] - x[edge_index[1], 1]).abs()
+
+
+class ToyGnn(torch.nn.Module):
+    """As ExaTrkX scripts its GNN; no edge may leave out a layer."""
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        return (15.0 - 100.0 * (x[edge_index[0], 0] - x[edge_index[1], 0]).abs()).unsqueeze(1)
+
+
+EXATRKX = """
+name = "exatrkx"
+[graph_construction]
+stage = "metric_learning"
+model = "embed.pt"
+features = ["r", "phi", "z"]
+scales = [1000.0, 1.0, 1000.0]
+radius = 0.05
+k = 100
+support = false
+[[edge_classification]]
+stage = "torchscript"
+model = "filter.pt"
+scales = [1000.0, 1.0, 1000.0]
+cut = 0.01
+chunks = 5
+[[edge_classification]]
+stage = "torchscript"
+model = "gnn.pt"
+scales = [1000.0, 1.0, 1000.0]
+cut = 0.5
+undirected = true
+[track_building]
+stage = "connected_components"
+score_cut = 0.5
+"""
+
+
+def lines_of_hits(tracks=6, layers=6):
+    """Straight tracks from the origin: a track per azimuth, a layer every 100 mm."""
+    r = np.tile(100.0 * np.arange(1, layers + 1), tracks)
+    phi = np.repeat(np.linspace(-3, 3, tracks), layers)
+    layer = np.tile(np.arange(1, layers + 1, dtype=np.uint64), tracks)
+    module = np.uint64(8 << 56) | (layer << np.uint64(36)) | np.uint64(1 << 8)
+    x, y, z = (a.astype(np.float32) for a in (r * np.cos(phi), r * np.sin(phi), 0.3 * r))
+    return SpacePoints(x, y, z, module)
+
+
+def script(network, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would like TorchScript to go
+        torch.jit.save(torch.jit.script(network), path)
+
+
+def test_a_pipeline_of_the_exatrkx_project_from_one_file(tmp_path):
+    for name, network in (("embed", ToyEmbedding()), ("filter", ToyFilter()), ("gnn", ToyGnn())):
+        script(network, tmp_path / f"{name}.pt")
+    (tmp_path / "exatrkx.toml").write_text(EXATRKX)
+    pipeline = PipelineFile.read(tmp_path / "exatrkx.toml").build()
+    points = lines_of_hits()
+    embedded = pipeline.graph_constructor.embed(points)
+    assert embedded.shape == (36, 8)
+    graphs = {}
+    found = replace(pipeline, hooks=[graphs.__setitem__])(points)
+    assert [graph.n_edges for graph in graphs.values()] == [6 * 15, 6 * 15, 6 * 5]
+    assert sorted(found.hits.reshape(-1, 6).tolist()) == np.arange(36).reshape(6, 6).tolist()
+
+
+def test_embeddings_of_others_are_checked(tmp_path):
+    points = lines_of_hits()
+    context = StageContext(tmp_path)
+    script(ToyEmbedding(), tmp_path / "embed.pt")
+    script(ToyFilter(), tmp_path / "filter.pt")
+
+    def make(**settings):
+        return MetricLearning.from_settings(settings, context)
+
+    with pytest.raises(StageError, match="1 node features"):
+        make(model="embed.pt", features=["r"])(points)
+    with pytest.raises(StageError, match="3 node features"):
+        make(model="filter.pt")(points)
+    with pytest.raises(StageError, match="3 node features, but 2 scales"):
+        make(model="embed.pt", scales=[1.0, 2.0])(points)
+    for both in ({}, {"model": "embed.pt", "weights": "embedding"}):
+        with pytest.raises(StageError, match="one of the two"):
+            make(**both)
+    script(OneNumberPerHit(), tmp_path / "flat.pt")
+    with pytest.raises(StageError, match=r"gave \(36,\) for 36 hits"):
+        make(model="flat.pt")(points)
+
+
+class OneNumberPerHit(torch.nn.Module):
+    """Not an embedding: one number per hit."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, 0]

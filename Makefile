@@ -35,11 +35,11 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo figures bench test lint format pytest root-env clean distclean
+.PHONY: help install demo figures bench bench-stages test lint format pytest root-env clean distclean
 
 help:
 	@sed -n '2,4p' Makefile | sed 's/^# *//'
-	@echo "also: make bench, make figures, make lint, make format, make pytest, make root-env, make clean, make distclean"
+	@echo "also: make bench, make bench-stages, make figures, make lint, make format, make pytest, make root-env, make clean, make distclean"
 
 install: $(STAMP)
 
@@ -72,6 +72,13 @@ bench: $(STAMP)
 		--pileup 200 --seed $(BENCH_SEED) --out $(BENCH)/sample
 	$(BIN)/trkx compare --input $(BENCH)/sample --finders $(BENCH_FINDERS) --fitters kf \
 		--out $(BENCH)/comparison --force
+
+# Stages by themselves, before and after each optimisation side by side: neighbour search, track
+# building, sub-steps of the network. Tables in $(BENCH)/stages; about twenty minutes on one core.
+bench-stages: $(STAMP)
+	$(BIN)/python bench/radius_search.py --out $(BENCH)/stages
+	$(BIN)/python bench/track_building.py --out $(BENCH)/stages
+	@test ! -e bench/substepping.py || $(BIN)/python bench/substepping.py
 
 test: lint
 	@$(MAKE) --no-print-directory $(ROOT_STAMP) || echo "no ROOT here: tests/root will be skipped"

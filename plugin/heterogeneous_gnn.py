@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trkx.plugin.pair_mlp import PairMlp, mlp, sum_at
+from trkx.plugin.substepping import Footprint, StateStore, blocks
 
 # Types of nodes are 0 (pixel) and 1 (strip). A pair of them has the number 2 * source + target;
 # the numbers stand in the code because TorchScript takes no constants of modules.
@@ -76,6 +78,12 @@ class TypedPairs(nn.Module):
             out.append(pair.join(source, target, index[k], state[k]))
         return out
 
+    @torch.jit.unused
+    def projected(self, h: list[Tensor]) -> Iterator[Callable[[Tensor, Tensor | None], Tensor]]:
+        """For each pair a function of a block's ends and states; nodes are projected once."""
+        for k, pair in enumerate(self.pair):
+            yield partial(pair.join, pair.source(h[k // 2]), pair.target(h[k % 2]))
+
 
 class HeterogeneousStep(nn.Module):
     """One step: messages of each pair of types, then nodes of each type."""
@@ -141,29 +149,13 @@ class HeterogeneousGnn(nn.Module):
         Returns:
             (E,) float32 logits that both hits of an edge are of one particle.
         """
-        strip = x[:, -1] > 0.5
-        features = x[:, :-1]
-        if self.padded > 0:
-            kept, second = features[:, : -self.padded], features[:, -self.padded :]
-            features = torch.cat([kept, second * strip.to(x.dtype).unsqueeze(1)], dim=1)
-        kind = strip.long()
-        of_strip = torch.cumsum(kind, dim=0)
-        # Row of each node among those of its type.
-        row = torch.where(strip, of_strip, torch.cumsum(1 - kind, dim=0)) - 1
-        pair = 2 * kind.index_select(0, edge_index[0]) + kind.index_select(0, edge_index[1])
+        features, rows, index = self.by_type(x, edge_index)
         h: list[Tensor] = []
         for t, encode in enumerate(self.encode_node):
-            nodes = torch.nonzero(kind == t).squeeze(1)
             # States keep the precision of x; under autocast only the products lose some.
-            h.append(encode(features.index_select(0, nodes)).to(x.dtype))
-        rows: list[Tensor] = []
-        index: list[Tensor] = []
+            h.append(encode(features[t]).to(x.dtype))
         e: list[Tensor] = []
-        for k in range(4):
-            edges = torch.nonzero(pair == k).squeeze(1)
-            ends = edge_index.index_select(1, edges)
-            rows.append(edges)
-            index.append(row.index_select(0, ends.flatten()).view(2, -1))
+        for edges in rows:
             attr = x.new_zeros(edges.shape[0], 0)
             e.append(attr if edge_attr is None else edge_attr.index_select(0, edges))
         e = self.encode_edge(h, index, e)
@@ -172,6 +164,36 @@ class HeterogeneousGnn(nn.Module):
             h, e = step(h, e, index)
         score = self.score(h, index, e)
         return torch.cat(score).index_select(0, torch.argsort(torch.cat(rows))).squeeze(1)
+
+    def by_type(
+        self, x: Tensor, edge_index: Tensor
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Sort a graph by the types of its nodes.
+
+        Returns:
+            features of the nodes of each type; for each pair of types the rows of its edges, and
+            their ends (2, E_k) as rows within the types.
+        """
+        strip = x[:, -1] > 0.5
+        values = x[:, :-1]
+        if self.padded > 0:
+            kept, second = values[:, : -self.padded], values[:, -self.padded :]
+            values = torch.cat([kept, second * strip.to(x.dtype).unsqueeze(1)], dim=1)
+        kind = strip.long()
+        # Row of each node among those of its type.
+        row = torch.where(strip, torch.cumsum(kind, dim=0), torch.cumsum(1 - kind, dim=0)) - 1
+        pair = 2 * kind.index_select(0, edge_index[0]) + kind.index_select(0, edge_index[1])
+        features: list[Tensor] = []
+        for t in range(2):
+            features.append(values.index_select(0, torch.nonzero(kind == t).squeeze(1)))
+        rows: list[Tensor] = []
+        index: list[Tensor] = []
+        for k in range(4):
+            edges = torch.nonzero(pair == k).squeeze(1)
+            ends = edge_index.index_select(1, edges)
+            rows.append(edges)
+            index.append(row.index_select(0, ends.flatten()).view(2, -1))
+        return features, rows, index
 
     @torch.jit.unused
     def share_gradients(self, progress: float) -> None:
@@ -190,3 +212,70 @@ class HeterogeneousGnn(nn.Module):
                         total = torch.stack(found).sum(dim=0)
                         for weight in weights:
                             weight.grad = total.clone()
+
+    @torch.jit.unused
+    def footprint(self, n_nodes: int, n_edges: int) -> Footprint:
+        """Memory that `scores_in_blocks` needs."""
+        c = self.config
+        return Footprint(
+            state=4 * n_edges * c.width,
+            # States, sums, projections, features sorted by type; rows and ends of the edges.
+            nodes=4 * n_nodes * (5 * c.width + c.node_features) + 28 * n_edges,
+            row=4 * (6 * c.width + c.edge_features),
+        )
+
+    @torch.jit.unused
+    def scores_in_blocks(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None,
+        rows: int,
+        offload: bool = False,
+    ) -> Tensor:
+        """The same scores with states of edges that are updated in place, block by block.
+
+        Args:
+            x, edge_index, edge_attr: see `forward`.
+            rows: edges (and nodes) of a block.
+            offload: keep the states of edges off the device, see `StateStore`.
+        """
+        width, device = self.config.width, x.device
+        features, of_pair, index = self.by_type(x, edge_index)
+        h = [torch.empty(len(f), width, device=device) for f in features]
+        for state, values, encode in zip(h, features, self.encode_node, strict=True):
+            for b in blocks(len(state), rows):
+                state[b] = encode(values[b])
+        scores = torch.empty(edge_index.shape[1], device=device)
+        e = [StateStore(len(r), width, device, offload) for r in of_pair]
+        for k, join in enumerate(self.encode_edge.projected(h)):
+            for b in blocks(len(of_pair[k]), rows):
+                attr = None if edge_attr is None else edge_attr[of_pair[k][b]]
+                e[k].store(b, join(index[k][:, b], attr))
+        for step in self.step:
+            _step_in_blocks(step, h, e, index, rows)  # type: ignore[arg-type]
+        for k, join in enumerate(self.score.projected(h)):
+            for b in blocks(len(of_pair[k]), rows):
+                state = e[k].load(b, device)
+                scores[of_pair[k][b]] = join(index[k][:, b], state).squeeze(1)
+                e[k].store(b)
+        return scores
+
+
+def _step_in_blocks(
+    step: HeterogeneousStep, h: list[Tensor], e: list[StateStore], index: list[Tensor], rows: int
+) -> None:
+    """One step that overwrites the states of nodes and edges."""
+    into, out = [torch.zeros_like(state) for state in h], [torch.zeros_like(state) for state in h]
+    for k, join in enumerate(step.edge.projected(h)):
+        for b in blocks(index[k].shape[1], rows):
+            source, target = index[k][:, b]
+            state = e[k].load(b, h[0].device)
+            state += step.edge_norm[k](join(index[k][:, b], state))
+            into[k % 2].index_add_(0, target, state)
+            out[k // 2].index_add_(0, source, state)
+            e[k].store(b, state)
+    for t, state in enumerate(h):
+        for b in blocks(len(state), rows):
+            both = torch.cat([state[b], into[t][b], out[t][b]], dim=1)
+            state[b] += step.node_norm[t](step.node[t](both))

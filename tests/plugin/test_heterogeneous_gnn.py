@@ -11,6 +11,7 @@ from trkx.plugin.heterogeneous_gnn import HeterogeneousGnn, HeterogeneousGnnConf
 from trkx.plugin.interaction_gnn import InteractionGnn, InteractionGnnConfig
 from trkx.plugin.node_features import GNN4ITK_FEATURES, GNN4ITK_SCALES
 from trkx.plugin.space_points import SpacePoints
+from trkx.plugin.substepping import Substepped
 
 NODES, EDGES = 40, 150
 
@@ -107,6 +108,19 @@ def test_padding_hides_the_second_cluster_of_pixels_only(graph):
     strips = x.clone()
     strips[x[:, -1] == 1, 8:12] += 1.0
     assert not torch.allclose(padded(strips, edge_index, attr), padded(x, edge_index, attr))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("offload", [False, True])
+def test_blocks_give_the_same_scores(graph, offload):
+    net = network(padded=4)
+    assert isinstance(net, Substepped)
+    in_blocks = net.scores_in_blocks(*graph, rows=16, offload=offload)
+    torch.testing.assert_close(in_blocks, net(*graph), atol=1e-5, rtol=1e-5)
+    x, edge_index, _ = graph
+    plain = network(edge_features=0)
+    in_blocks = plain.scores_in_blocks(x, edge_index, None, rows=16)
+    torch.testing.assert_close(in_blocks, plain(x, edge_index), atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

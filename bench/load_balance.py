@@ -86,11 +86,11 @@ def train(folder: Path, plan: str) -> None:
 
     class Timed(EdgeTraining):
         def on_train_batch_start(self, batch, batch_idx):
-            self.cpu, self.wall = time.process_time(), time.perf_counter()
+            self.begin = time.process_time(), time.perf_counter()
 
         def on_train_batch_end(self, outputs, batch, batch_idx):
             # The optimizer's step is the same for all, and small.
-            cpu, wall = time.process_time() - self.cpu, time.perf_counter() - self.wall
+            cpu, wall = time.process_time() - self.begin[0], time.perf_counter() - self.begin[1]
             rows.append((len(batch.label), cpu, wall))
             np.save(folder / f"{plan}-{self.trainer.global_rank}.npy", np.array(rows))
 

@@ -88,7 +88,8 @@ class Walk:
             source, target, mask, self.probability, label, n
         )
         keep = ~branched & (size >= max(self.config.min_path, 2))
-        self.add(*group_nodes(label, keep), total[keep] / n_edges[keep])
+        starts, nodes = group_nodes(label, keep)
+        self.add(starts, nodes, total[keep] / n_edges[keep])
         return mask & branched[label[source]]
 
     def paths(self, mask: np.ndarray) -> None:

@@ -27,6 +27,7 @@ from trkx.plugin.track_lines import (
     waves,
 )
 
+_LOWER = (0.5, 1.0, 2.0)  # below the cut: further tries for hits that are in no super-node
 N_PAIR_FEATURES = N_RESIDUALS + 2  # and similarity, membership
 N_SUPER_EDGE_FEATURES = 2 * N_RESIDUALS + 1  # both ways, and similarity
 
@@ -44,6 +45,7 @@ class HierarchicalGnnConfig:
     candidates: int = 6  # super-nodes that a hit may be assigned to
     neighbours: int = 8  # super-nodes that a super-node exchanges messages with
     min_size: int = 2  # hits of a super-node
+    max_size: int = 30  # larger components are split
     log_odds: float = 0.0  # of the mixture's components at the cut, natural logarithm
 
     def __post_init__(self) -> None:
@@ -148,7 +150,8 @@ class HierarchicalGnn(nn.Module):
 
     References: Liu, Calafiura, Farrell, Ju, Murnane, Pham, arXiv:2303.01640. Departures: pairs
     and super-edges carry states of their own, which begin with the residuals of hits to lines
-    fitted to the super-nodes (`track_lines`); a hit is assigned to its best super-node only.
+    fitted to the super-nodes (`track_lines`); components that are too large for a track are split,
+    and what is left over is pooled at lower cuts; a hit is assigned to its best super-node only.
     """
 
     score_cut: Tensor
@@ -193,7 +196,15 @@ class HierarchicalGnn(nn.Module):
         cut = similarity_cut(similarity, c.log_odds, float(self.score_cut))
         if self.training:
             self.score_cut.mul_(0.95).add_(0.05 * cut)
-        labels = pool(edge_index.cpu().numpy(), similarity > cut, len(embedding), c.min_size)
+        labels = pool(
+            edge_index.cpu().numpy(),
+            similarity,
+            cut,
+            len(embedding),
+            c.min_size,
+            c.max_size,
+            lower_cuts=[cut - step for step in _LOWER],
+        )
         return torch.from_numpy(labels).to(embedding.device)
 
     def forward(

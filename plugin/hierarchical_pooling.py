@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 BINS = 1024  # of the similarity distribution that the mixture is fitted to
+_SPLITS = 40  # rounds in which large components lose edges
 MIN_EDGES = 32  # fewer say nothing of a distribution
 _CLAMP = 1 - 1e-6  # cosine similarities are brought inside (-1, 1) by
 
@@ -103,24 +105,71 @@ def similarity_cut(similarity: np.ndarray, log_odds: float, otherwise: float) ->
     return otherwise if crossing is None else crossing
 
 
-def pool(index: np.ndarray, mask: np.ndarray, n_nodes: int, min_size: int) -> np.ndarray:
+def _components(index: np.ndarray, mask: np.ndarray, n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) component of every node on the edges of `mask`, and the size of each component."""
+    a, b = index[:, mask]
+    matrix = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n_nodes, n_nodes))
+    component = connected_components(matrix, directed=False)[1]
+    return component, np.bincount(component, minlength=1)
+
+
+def _split_large(
+    index: np.ndarray, similarity: np.ndarray, mask: np.ndarray, n_nodes: int, max_size: int
+) -> np.ndarray:
+    """(E,) bool: `mask` without the least similar edges of components above `max_size`."""
+    mask = mask.copy()
+    for _ in range(_SPLITS):
+        component, size = _components(index, mask, n_nodes)
+        inside = np.flatnonzero(mask & (size[component[index[0]]] > max_size))
+        if len(inside) == 0:
+            break
+        # A fifth of each component's edges at a time, at least one.
+        of = component[index[0, inside]]
+        order = inside[np.lexsort((similarity[inside], of))]
+        of = component[index[0, order]]
+        first = np.concatenate([[True], of[1:] != of[:-1]])
+        start = np.maximum.accumulate(np.where(first, np.arange(len(of)), 0))
+        share = np.bincount(of, minlength=len(size)) * 0.2
+        mask[order[np.arange(len(of)) - start < np.maximum(share[of], 1)]] = False
+    return mask
+
+
+def pool(
+    index: np.ndarray,
+    similarity: np.ndarray,
+    cut: float,
+    n_nodes: int,
+    min_size: int,
+    max_size: int = 1 << 30,
+    lower_cuts: Sequence[float] = (),
+) -> np.ndarray:
     """Super-nodes: the connected components of the edges above the cut.
 
     Args:
         index: (2, E) rows of nodes.
-        mask: (E,) bool, True: above the cut.
+        similarity: (E,) of the edges.
+        cut: edges above it join their ends.
         n_nodes: number of nodes.
         min_size: smaller components make no super-node.
+        max_size: larger components lose their least similar edges until they fall apart.
+        lower_cuts: cuts, descending, for edges between nodes that are in no super-node yet.
 
     Returns:
         (N,) int64 super-node of every node, numbered from 0, -1: in none.
     """
-    a, b = index[:, mask]
-    matrix = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n_nodes, n_nodes))
-    component = connected_components(matrix, directed=False)[1]
-    large = np.bincount(component, minlength=1) >= min_size
-    number = np.where(large, np.cumsum(large) - 1, -1).astype(np.int64)
-    return number[component] if n_nodes else np.zeros(0, np.int64)
+    super_node, n = np.full(n_nodes, -1, np.int64), 0
+    for threshold in (cut, *lower_cuts):
+        free = super_node < 0
+        mask = (similarity > threshold) & free[index[0]] & free[index[1]]
+        if n_nodes == 0 or not mask.any():
+            continue
+        mask = _split_large(index, similarity, mask, n_nodes, max_size)
+        component, size = _components(index, mask, n_nodes)
+        large = size >= max(min_size, 2)
+        number = np.where(large, n + np.cumsum(large) - 1, -1)
+        super_node = np.where(free, number[component], super_node)
+        n += int(large.sum())
+    return super_node
 
 
 def centroids(embedding: Tensor, super_node: Tensor, n: int) -> Tensor:

@@ -124,7 +124,7 @@ def test_two_obvious_clusters_become_two_super_nodes():
     index = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])
     similarity = edge_similarity(embedding, index).numpy()
     assert similarity[2] < 0 < similarity[[0, 1, 3]].min()
-    super_node = pool(index.numpy(), similarity > 0, 6, min_size=2)
+    super_node = pool(index.numpy(), similarity, 0.0, 6, min_size=2)
     assert super_node.tolist() == [0, 0, 0, 1, 1, -1]
     means = centroids(embedding, torch.from_numpy(super_node), 2)
     assert means[:, 0].sign().tolist() == [1, -1]
@@ -133,8 +133,17 @@ def test_two_obvious_clusters_become_two_super_nodes():
 
 def test_small_components_make_no_super_node():
     index = np.array([[0, 1, 3], [1, 2, 4]])
-    assert pool(index, np.ones(3, bool), 6, min_size=3).tolist() == [0, 0, 0, -1, -1, -1]
-    assert pool(np.zeros((2, 0), int), np.zeros(0, bool), 0, 2).tolist() == []
+    assert pool(index, np.ones(3), 0.0, 6, min_size=3).tolist() == [0, 0, 0, -1, -1, -1]
+    assert pool(np.zeros((2, 0), int), np.zeros(0), 0.0, 0, 2).tolist() == []
+
+
+def test_large_components_are_split_and_left_overs_pooled_at_a_lower_cut():
+    # Two chains of three, joined by their least similar edge 2-3, and 6-7 below the cut.
+    index = np.array([[0, 1, 2, 3, 4, 6], [1, 2, 3, 4, 5, 7]])
+    similarity = np.array([3.0, 3.0, 2.0, 3.0, 3.0, 1.0])
+    assert pool(index, similarity, 1.5, 8, 2).tolist() == [0] * 6 + [-1, -1]
+    split = pool(index, similarity, 1.5, 8, 2, max_size=4, lower_cuts=[0.5])
+    assert split.tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
 
 
 def test_nearest_are_those_of_brute_force_with_the_own_one_first():

@@ -9,6 +9,8 @@ holds the keys they read; `trkx.io.readers` puts all of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def addGnnTrackFinding(
     beamSpot: tuple[float, float] = (0.0, 0.0),
     pipeline: Any = None,
     timings: StageTimings | None = None,
+    hooks: Sequence[Any] = (),
     logLevel: Any = None,
 ) -> Any:
     """Find tracks on the space points with a trkx pipeline.
@@ -70,6 +73,7 @@ def addGnnTrackFinding(
             pipeline of your own that is loaded already: then `target`, `device`, `weights` and
             `threads` are not used.
         timings: filled with the seconds of each stage.
+        hooks: called after each stage, see `trkx.plugin.Pipeline`; for pipelines in this process.
         logLevel: level of the algorithm.
 
     Returns:
@@ -88,6 +92,8 @@ def addGnnTrackFinding(
             weights=weights,
             **source,
         )
+    if hooks:
+        pipeline = replace(pipeline, hooks=(*pipeline.hooks, *hooks))
     s.addAlgorithm(
         TrackFindingAlgorithmGnn(
             pipeline,

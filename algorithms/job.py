@@ -21,7 +21,7 @@ from trkx.algorithms.detector import buildGenericDetector, constantField
 from trkx.algorithms.helpers import addLabelWriter
 from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
 from trkx.algorithms.job_config import JobConfig, finder_key
-from trkx.algorithms.job_output import LABEL_PATTERNS, result_folder
+from trkx.algorithms.job_output import GRAPH_PATTERNS, LABEL_PATTERNS, result_folder
 from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_service import service_record
 from trkx.algorithms.job_timing import ProgressAlgorithm, StageTime, StageTimer
@@ -81,6 +81,7 @@ def runReconstruction(
     config: JobConfig,
     folder: Path,
     labels: Path | None = None,
+    graphs: Path | None = None,
 ) -> Reconstruction:
     """Wire reader, finders, fits, measurement and writers of a job; run nothing yet.
 
@@ -88,6 +89,7 @@ def runReconstruction(
         config: what to do.
         folder: where the sequencer and the writers write.
         labels: where the label writer writes; None: no labels.
+        graphs: where the graph after every stage is written; None: nowhere.
 
     Raises:
         ConfigError: the device is not there.
@@ -96,6 +98,7 @@ def runReconstruction(
     """
     check_device(config.device)
     check_weights(config)
+    hooks = graph_hooks(config, graphs)
     _, tracking_geometry = buildGenericDetector()
     with EventFiles.open(config.input) as files:
         if not files.has_measurements:
@@ -103,6 +106,8 @@ def runReconstruction(
                 f"no measurements tree in {', '.join(map(str, config.input))}, which fits and "
                 "labels need; name the whole folder, or measurements.root as well"
             )
+        if files.has_strips:
+            check_no_fits(config)
         events = event_range(files, config.events)
         first_available, has_truth = files.available[0], files.has_truth
     s = acts.examples.Sequencer(
@@ -126,6 +131,7 @@ def runReconstruction(
         beamSpot=config.beam_spot,
         logLevel=acts.logging.INFO if config.verbose else None,
         service=config.service,
+        hooks=hooks,
     )
     chains = {
         finder: addFinder(s, finder, config.fitters, settings, timer) for finder in config.finders
@@ -221,6 +227,21 @@ def check_device(device: str) -> None:
         )
 
 
+def check_no_fits(config: JobConfig) -> None:
+    """Raise unless a job does without fits, as it must where space points have two clusters.
+
+    Raises:
+        ConfigError: it has fits: of proto tracks, or of a CKF while it finds.
+    """
+    fits = [f for f in config.fitters if f != "none"] + [f for f in config.finders if "ckf" in f]
+    if fits:
+        raise ConfigError(
+            f"'{fits[0]}' fits on ACTS' surfaces, which have no double-sided strip modules, but "
+            f"space points of {', '.join(map(str, config.input))} are of strips with two clusters; "
+            "find tracks without fits (--fitter none), or simulate with --strips 2d"
+        )
+
+
 def check_weights(config: JobConfig) -> None:
     """Raise unless the weights of your own are for the target and the finders of the job.
 
@@ -244,6 +265,27 @@ def check_weights(config: JobConfig) -> None:
             f"weights: no stage of {', '.join(files)} reads the model folder {config.weights}; "
             "name the weights of its stages in a pipeline file of your own"
         )
+
+
+def graph_hooks(config: JobConfig, folder: Path | None) -> tuple[Any, ...]:
+    """The hook that writes the graph after every stage to a folder; none for None.
+
+    Raises:
+        ConfigError: the job has several finders, one without a graph, or one on servers.
+    """
+    if folder is None:
+        return ()
+    if len(config.finders) > 1:
+        raise ConfigError("dump_graphs: only with one finder, the graphs of several would mix")
+    if not pipeline_files(config.finders, config.pipeline_files):
+        raise ConfigError(
+            f"dump_graphs: finder '{config.finders[0]}' has no graph; choose gnn or a pipeline"
+        )
+    if config.service is not None:
+        raise ConfigError("dump_graphs: graphs stay on the servers; use --backend local")
+    from trkx.plugin.graph_files import GraphDump
+
+    return (GraphDump(folder),)
 
 
 def event_range(files: EventFiles, wanted: tuple[int | None, int | None]) -> tuple[int, int]:
@@ -282,7 +324,10 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
         labels = config.labels and stack.enter_context(
             result_folder(config.labels, config.force, LABEL_PATTERNS)
         )
-        job = runReconstruction(config, folder, labels)
+        graphs = config.dump_graphs and stack.enter_context(
+            result_folder(config.dump_graphs, config.force, GRAPH_PATTERNS)
+        )
+        job = runReconstruction(config, folder, labels, graphs)
         for remote in job.remotes.values():
             stack.callback(remote.close)
         start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ class ChainSettings:
     beamSpot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     logLevel: Any = None
     service: ServiceSettings | None = None  # None: pipelines run in this process
+    hooks: Sequence[Any] = ()  # of all pipelines in this process
     remotes: dict[str, Any] = field(default_factory=dict)  # finder → its RemotePipeline, filled
 
 
@@ -171,6 +172,7 @@ def _add_pipeline(
         beamSpot=settings.beamSpot,
         outputProtoTracks=proto_tracks,
         timings=timings,
+        hooks=settings.hooks,
         logLevel=settings.logLevel,
     )
 

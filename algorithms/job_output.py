@@ -24,6 +24,7 @@ RESULT_PATTERNS = (
 """Names of what a job writes; job.json moves last, so a folder that has it is complete."""
 
 LABEL_PATTERNS = ("*.npy",)
+GRAPH_PATTERNS = ("event*.csv",)
 
 _UNFINISHED = ".unfinished-"
 

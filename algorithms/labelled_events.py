@@ -23,7 +23,7 @@ def labelled_event(event: Event) -> LabelledEvent:
     p = event.particles
     pt = np.hypot(p["px"], p["py"])
     return LabelledEvent(
-        space_points=SpacePoints.from_columns(event.space_points),
+        space_points=SpacePoints.from_columns(event.space_points, event.number),
         offsets=offsets,
         particle=particle,
         pt=pt.astype(np.float32),

@@ -110,7 +110,7 @@ class TrackFindingAlgorithmGnn(acts.examples.IAlgorithm):
             ("measurement_id", "x", "y", "z", "geometry_id"),
             optional=(*OPTIONAL_COLUMNS, "measurement_id_2", "geometry_id_2"),
         )
-        points = SpacePoints.from_columns(columns)
+        points = SpacePoints.from_columns(columns, event=context.eventNumber)
         reading = time.perf_counter() - start
         candidates = self._pipeline(points, beam_spot=self._beamSpot)
         start = time.perf_counter()

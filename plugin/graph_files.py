@@ -20,7 +20,7 @@ from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.stage_settings import StageContext, read_settings
 
 COLUMNS = ("edge0", "edge1", "weight")
-_CERTAIN = 1e-7  # a weight of 1 or 0 becomes the logit of a finite score
+_CERTAIN = 1e-15  # a weight of 1 or 0 becomes the logit of a finite score
 
 
 def graph_file(folder: Path, name: str, event: int) -> Path:
@@ -38,7 +38,7 @@ def write_graph(graph: Graph, path: Path | str) -> None:
     if graph.edge_scores is not None:
         weight = 1.0 / (1.0 + np.exp(-graph.edge_scores.astype(np.float64)))
     table = np.column_stack([*edges, weight])
-    np.savetxt(path, table, "%d,%d,%.9g", header=",".join(COLUMNS), comments="")
+    np.savetxt(path, table, "%d,%d,%.17g", header=",".join(COLUMNS), comments="")
 
 
 def read_edges(path: Path | str) -> tuple[np.ndarray, np.ndarray]:

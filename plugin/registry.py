@@ -42,6 +42,7 @@ BUILT_IN: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "metric_learning": ("trkx.plugin.metric_learning:MetricLearning", (*_TORCH, *_NUMBA)),
         "module_map": ("trkx.plugin.module_map_graph:ModuleMapGraph", _NUMBA),
         "geometric": ("trkx.plugin.geometric_cuts:GeometricCuts", ()),
+        "graph_files": ("trkx.plugin.graph_files:GraphFiles", ()),
     },
     "edge_classifiers": {
         "fast": ("trkx.plugin.network_classifier:NetworkClassifier", (*_TORCH, *_NUMBA)),

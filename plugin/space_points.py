@@ -75,7 +75,7 @@ class SpacePoints:
         return replace(self, strip=strip, clusters=clusters)
 
     @classmethod
-    def from_columns(cls, columns: Mapping[str, np.ndarray]) -> SpacePoints:
+    def from_columns(cls, columns: Mapping[str, np.ndarray], event: int = -1) -> SpacePoints:
         """Take the columns of a `spacepoints` table; cluster sizes are used when present."""
 
         def column(name: str) -> np.ndarray:
@@ -105,6 +105,7 @@ class SpacePoints:
             size1=column(_SIZE_COLUMNS[1]) if has_sizes else None,
             strip=strip,
             clusters=clusters,
+            event=event,
         )
 
 

@@ -32,6 +32,7 @@ examples:
   trkx run --input sample --finder ckf-fast --events 0:10 --threads 2 --out ckf
   trkx run --input sample --finder gnn --fitter none --labels labels --out proto
   trkx run --input sample --pipeline mine.toml --out mine
+  trkx run --input sample --pipeline mine.toml --dump-graphs graphs --out mine
   trkx run --config job.toml --out again
 
 a pipeline file (`trkx stages` lists the stages; what else a table holds are their settings):
@@ -86,6 +87,13 @@ def add_parser(subparsers: Any) -> None:
         default=silent,
         help="also write labels, one integer per measurement in input order (-1: on no track), "
         "event by event as .npy",
+    )
+    parser.add_argument(
+        "--dump-graphs",
+        metavar="DIR",
+        default=silent,
+        help="also write the graph after every stage, as CSV files of ACTS' CsvGnnGraphWriter: "
+        "event000000000-graph_construction.csv, …",
     )
     add_job_options(parser)
 

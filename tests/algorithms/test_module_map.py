@@ -12,9 +12,11 @@ from trkx.algorithms.labelled_events import labelled_events
 from trkx.algorithms.module_map_files import load_module_map
 from trkx.algorithms.module_rings import module_rings
 from trkx.algorithms.simulation.modules import module_table
+from trkx.algorithms.track_counts import TrackCounts
 from trkx.io.event_files import EventFiles
 from trkx.plugin.module_map import ModuleMap, Modules
 from trkx.plugin.module_map_graph import ModuleMapGraph, ModuleMapGraphConfig
+from trkx.plugin.pipeline_file import PipelineFile
 from trkx.plugin.training.module_map_training import GENERIC_MODULES
 
 
@@ -67,3 +69,14 @@ def test_graph_of_a_simulated_event(learned, tiny_sample):
     graph = ModuleMapGraph(load_module_map(learned / "module_map"), config)(event.space_points)
     assert graph.n_edges > 100 and graph.n_triplets > 100
     assert (np.diff(graph.features(("r",))[graph.edge_index, 0], axis=0) > -200).all()
+
+
+def test_shipped_chain(tiny_sample):
+    """Module map, interaction GNN and walkthrough find the tracks of small events."""
+    pipeline = PipelineFile.read("module_map").build()
+    counts = TrackCounts()
+    for event in labelled_events(EventFiles.open([str(tiny_sample)])):
+        counts.add(event, pipeline(event.space_points), 1.0)
+    found = counts.summary()
+    assert counts.targets > 50
+    assert found["efficiency"] > 0.95 and found["fakes"] < 0.03

@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "several finders side by side on the same events: table, figures, report",
     "evaluate": "what each stage of a pipeline keeps, loses and costs, against the truth",
     "stages": "list the stages that pipelines are made of, and the shipped pipelines",
+    "export": "networks of a pipeline as TorchScript or ONNX, for ACTS' GNN plugin",
     "serve": "find tracks as a service: a Triton server with our models",
     "bench": "measure throughput and overhead of the service on this machine",
     "train": "learn the graph maps and networks that trkx ships, from scratch",

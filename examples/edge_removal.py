@@ -43,6 +43,7 @@ PT_MIN = 1.0  # GeV
 REMOVED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 PUBLISHED = {0.0: (0.9855, 0.0123), 0.5: (0.9279, 0.0731)}  # efficiency and fakes by share
 MIN_HITS = 5  # of a track, for all methods
+SETTINGS = {"weights": "small_events", "candidates": 14, "score_cut": 0.1, "min_hits": MIN_HITS}
 Finder = Callable[[Graph, LabelledEvent], object]
 
 
@@ -51,7 +52,7 @@ def makeFinders(models: Path) -> dict[str, Finder]:
     context = StageContext(folder=models)
     components = ConnectedComponents(ConnectedComponentsConfig(score_cut=0.5, min_hits=MIN_HITS))
     finders: dict[str, Finder] = {}
-    builder = HierarchicalBuilder.from_settings({"weights": "small_events"}, context)
+    builder = HierarchicalBuilder.from_settings(SETTINGS, context)
     finders["hierarchical"] = lambda graph, event: builder(graph)
     for name, weights in (("flat", "flat"), ("flat, trained with removal", "flat_removed")):
         if context.path(weights).with_suffix(".json").exists():

@@ -37,12 +37,16 @@ class HierarchicalBuilderConfig:
     #   dropped, and with them hits without edges; 0: all edges and hits are used, and no
     #   classifier is needed
     score_cut: float = 0.5  # least probability of a hit on its super-node
+    candidates: int = 0  # super-nodes that a hit may be assigned to; 0: as many as in training
     min_hits: int = 5  # of a track
+    min_pt: float = 0.0  # GeV; tracks clearly softer are built, and dropped in the end
 
     def __post_init__(self) -> None:
         for name in ("edge_cut", "score_cut"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to below 1")
+        if self.candidates < 0:
+            raise ValueError(f"candidates is {self.candidates}; expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ class HierarchicalBuilder:
             graph = graph.keep_edges(probabilities(graph, STAGE) >= c.edge_cut)
             graph = graph.without_isolated_nodes()
         with torch.inference_mode():
-            output = self.network(*self.inputs.tensors(graph, self.device))
+            output = self.network(*self.inputs.tensors(graph, self.device), c.candidates)
         super_node, score = assign_hits(output, c.score_cut)
         n = int(super_node.max(initial=-1)) + 1
         size = np.bincount(super_node[super_node >= 0], minlength=n)
@@ -160,7 +164,8 @@ class HierarchicalBuilder:
         # Unassigned hits form one further group, which is not kept.
         group = np.where(super_node >= 0, super_node, n)
         starts, nodes = group_nodes(group, np.append(keep, False))
-        return make_candidates(graph, None, starts, nodes, (total / np.maximum(size, 1))[keep])
+        mean = (total / np.maximum(size, 1))[keep]
+        return make_candidates(graph, None, starts, nodes, mean, c.min_pt)
 
 
 def make_hierarchical(weights: StageWeights) -> HierarchicalGnn:

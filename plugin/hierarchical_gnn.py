@@ -208,7 +208,12 @@ class HierarchicalGnn(nn.Module):
         return torch.from_numpy(labels).to(embedding.device)
 
     def forward(
-        self, x: Tensor, position: Tensor, edge_index: Tensor, edge_attr: Tensor
+        self,
+        x: Tensor,
+        position: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor,
+        candidates: int = 0,
     ) -> HierarchicalOutput:
         """Super-nodes and scores of one graph.
 
@@ -217,13 +222,19 @@ class HierarchicalGnn(nn.Module):
             position: (N, 3) float32: r (mm), φ (rad), z (mm).
             edge_index: (2, E) int64 rows of x.
             edge_attr: (E, edge_features) float32.
+            candidates: super-nodes that a hit may be assigned to; 0: as many as in training.
         """
         flat = self.embed_hits(x, position, edge_index, edge_attr)
         super_node = self.cluster(flat.embedding, edge_index)
-        return self.assign(flat, super_node, position, edge_index)
+        return self.assign(flat, super_node, position, edge_index, candidates)
 
     def assign(
-        self, flat: Embedded, super_node: Tensor, position: Tensor, edge_index: Tensor
+        self,
+        flat: Embedded,
+        super_node: Tensor,
+        position: Tensor,
+        edge_index: Tensor,
+        candidates: int = 0,
     ) -> HierarchicalOutput:
         """The hierarchical part, on the super-nodes that `cluster` made of the flat part."""
         c = self.config
@@ -233,7 +244,7 @@ class HierarchicalGnn(nn.Module):
             none = torch.zeros((2, 0), dtype=torch.int64, device=hits.device)
             return HierarchicalOutput(embedding, super_node, none, hits.new_zeros(0))
         means = centroids(embedding, super_node, m)
-        pairs = nearest(embedding, means, c.candidates, first=super_node)
+        pairs = nearest(embedding, means, candidates or c.candidates, first=super_node)
         links = nearest(means, means, c.neighbours + 1, first=torch.arange(m, device=means.device))
         links = links[:, links[0] != links[1]]
         near = edge_similarity(torch.cat([embedding, means]), _offset(pairs, len(hits)))

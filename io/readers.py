@@ -271,20 +271,21 @@ def addEventReader(
     Returns:
         the sequencer.
     """
+    source: Any = input
     if not isinstance(input, EventSource):
-        input = EventFiles.open(
+        source = EventFiles.open(
             input,
             branches=options.pop("branches", None),
             geometry_ids=None
             if trackingGeometry is None
             else sensitiveGeometryIds(trackingGeometry),
         )
-    strips = getattr(input, "has_strips", False)
+    strips = getattr(source, "has_strips", False)
     made = bool(outputSpacePoints) and trackingGeometry is not None and not strips
     # The sequencer keeps the C++ part of the reader alive, and that keeps the Python part.
     s.addReader(
         UprootEventReader(
-            input,
+            source,
             level=logLevel,
             trackingGeometry=trackingGeometry,
             outputSpacePoints="" if made else outputSpacePoints,

@@ -74,14 +74,16 @@ class TypedPairs(nn.Module):
         """
         out: list[Tensor] = []
         for k, pair in enumerate(self.pair):
-            source, target = pair.source(h[k // 2]), pair.target(h[k % 2])
-            out.append(pair.join(source, target, index[k], state[k]))
+            source = pair.source(h[k // 2])  # type: ignore[operator]
+            target = pair.target(h[k % 2])  # type: ignore[operator]
+            out.append(pair.join(source, target, index[k], state[k]))  # type: ignore[operator]
         return out
 
     @torch.jit.unused
     def projected(self, h: list[Tensor]) -> Iterator[Callable[[Tensor, Tensor | None], Tensor]]:
         """For each pair a function of a block's ends and states; nodes are projected once."""
-        for k, pair in enumerate(self.pair):
+        for k in range(N_PAIRS):
+            pair: Any = self.pair[k]
             yield partial(pair.join, pair.source(h[k // 2]), pair.target(h[k % 2]))
 
 

@@ -91,8 +91,8 @@ class HierarchicalInputs:
             graph.edge_index.astype(np.int64),
             edge_features(graph, self.edge_features),
         )
-        x, position, index, attributes = (torch.from_numpy(a).to(device) for a in arrays)
-        return x, position, index, attributes
+        hits, position, index, attributes = (torch.from_numpy(a).to(device) for a in arrays)
+        return hits, position, index, attributes
 
 
 class HierarchicalBuilder:

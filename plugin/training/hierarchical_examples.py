@@ -164,7 +164,7 @@ def draw(
     """
     offsets, particle = example.offsets.numpy(), example.particle.numpy()
     charged = example.charged.numpy()
-    share = rng.uniform(*config.fraction)
+    share = rng.uniform(config.fraction[0], config.fraction[1])
     drawn = rng.random(len(charged)) < share
     width = np.diff(offsets)
     node = np.repeat(np.arange(len(width)), width)
@@ -172,7 +172,7 @@ def draw(
     count = np.bincount(node[kept], minlength=len(width))
     keep = np.where(width > 0, count > 0, rng.random(len(width)) < share)
     graph = turned(_graph(example).keep_nodes(keep), rng)
-    graph = remove_edges(graph, rng.uniform(*config.removed), rng)
+    graph = remove_edges(graph, rng.uniform(config.removed[0], config.removed[1]), rng)
     particle = particle[kept]
     hits = np.bincount(particle, minlength=len(charged))
     return StepGraph(

@@ -42,8 +42,9 @@ addGnn(s, graphConstructor, edgeClassifiers, trackBuilder, nodeFeatures, feature
 ```
 
 `BoostTrackBuilding` makes a track of whatever the edges left connect, and so needs a cut on the
-last scores{builder}. Positions are relative to the origin, not to a beam spot. Classifiers that
-look at one edge at a time (filters) take `nChunks` to save memory.
+last scores{builder}.
+Positions are relative to the origin, not to a beam spot. A filter, which looks at one edge at a
+time, takes `nChunks` to save memory.
 
 ## trkx
 

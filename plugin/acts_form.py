@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,12 @@ def acts_features(names: Sequence[str]) -> list[str]:
 class ActsNodes(nn.Module):
     """Scaled node features of a network from those of ACTS."""
 
+    if TYPE_CHECKING:  # TorchScript finds out the types of buffers by itself
+        column: Tensor
+        is_cos: Tensor
+        is_sin: Tensor
+        scale: Tensor
+
     def __init__(
         self, have: Sequence[str], names: Sequence[str], scales: Sequence[float] | None
     ) -> None:
@@ -74,6 +81,10 @@ class ActsNodes(nn.Module):
 
 class ActsEdges(nn.Module):
     """The edge features of `trkx.plugin.edge_features`, from ACTS' node features."""
+
+    if TYPE_CHECKING:
+        order: Tensor
+        scale: Tensor
 
     def __init__(self, names: Sequence[str], scales: Sequence[float] | None) -> None:
         """Select.

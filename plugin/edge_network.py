@@ -151,10 +151,11 @@ class EdgeNetworkClassifier:
             StageError: the graph lacks features, has NaN features or edges out of range.
             DetectorMismatchError: hits lie outside of the detector that was trained on.
         """
-        scored = graph.with_scores(self.scores(graph))
+        scores = self.scores(graph)
+        scored = graph.with_scores(scores)
         if self.config.cut <= 0.0:
             return scored
-        kept = scored.keep_edges(scored.edge_scores >= logit(self.config.cut))
+        kept = scored.keep_edges(scores >= logit(self.config.cut))
         return kept.without_isolated_nodes() if self.config.shrink_nodes else kept
 
     def scores(self, graph: Graph) -> np.ndarray:

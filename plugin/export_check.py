@@ -87,7 +87,9 @@ def sample_graph(n_tracks: int = 40) -> Graph:
     strip = np.tile(np.arange(_LAYERS) >= _LAYERS // 2, n_tracks)
     second = np.where(strip[:, None], position + np.float32(5), np.float32(np.nan))
     points = SpacePoints(
-        *np.ascontiguousarray(position.T),
+        x=np.ascontiguousarray(position[:, 0]),
+        y=np.ascontiguousarray(position[:, 1]),
+        z=np.ascontiguousarray(position[:, 2]),
         geometry_id=np.tile(np.arange(_LAYERS, dtype=np.uint64) << np.uint64(36), n_tracks),
         size0=rng.integers(1, 5, n).astype(np.float32),
         size1=rng.integers(1, 5, n).astype(np.float32),

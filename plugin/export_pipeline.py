@@ -190,7 +190,7 @@ def _export(
         form = ActsEdgeNetwork(stage.network, nodes, edges, any_direction)
         settings = {"cut": stage.config.cut}
         n_attr = len(own)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if own:
         notes = (
             f"reads {', '.join(own)} as edge_attr, which trkx's graph constructor '{constructor}' "

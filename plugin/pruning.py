@@ -102,11 +102,11 @@ def multiply_adds(config: InteractionGnnConfig, edges_per_node: float = 5.0) -> 
     def pair(hidden: tuple[int, ...], state: int, outputs: int) -> float:
         return 2 * config.width * hidden[0] + edges_per_node * chain(state, *hidden, outputs)
 
-    total = chain(config.node_features, *node, config.width)
+    total: float = chain(config.node_features, *node, config.width)
     total += pair(edge, config.edge_features, config.edge_width)
     total += pair(score, config.edge_width, 1)
     for k in range(config.modules):
-        of_step = pair(steps[2 * k], config.edge_width, config.edge_width)
+        of_step: float = pair(steps[2 * k], config.edge_width, config.edge_width)
         of_step += chain(config.width + 2 * config.edge_width, *steps[2 * k + 1], config.width)
         total += of_step * (config.steps // config.modules)
     return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 
@@ -15,7 +15,7 @@ class ServiceCounters:
         self._counts: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
-        self._sums: Counter[str] = Counter()
+        self._sums: defaultdict[str, float] = defaultdict(float)
 
     def count(self, name: str, n: int = 1) -> None:
         """Add to a counter: events, attempts, retries, breakers_opened …"""

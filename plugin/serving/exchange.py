@@ -44,7 +44,7 @@ def checksum(arrays: Iterable[np.ndarray]) -> int:
     """CRC-32 over the bytes of arrays."""
     value = 0
     for array in arrays:
-        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8), value)
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, value)
     return value
 
 

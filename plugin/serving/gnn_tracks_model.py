@@ -54,13 +54,13 @@ def points_of_features(features: np.ndarray, columns: tuple[str, ...]) -> SpaceP
             raise SpacePointError(f"FEATURES: {name}_id is not between 0 and {(1 << bits) - 1}")
     v, m, s = (a.astype(np.uint64) for a in (volume, layer, sensitive))
     both = "size0" in columns and "size1" in columns
-    sizes = [column(name) if both else None for name in ("size0", "size1")]
     return SpacePoints(
         column("x"),
         column("y"),
         column("z"),
         (v << np.uint64(56)) | (m << np.uint64(36)) | (s << np.uint64(8)),
-        *sizes,
+        size0=column("size0") if both else None,
+        size1=column("size1") if both else None,
     )
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from trkx.plugin.errors import ServerError, ServiceError
 from trkx.plugin.serving.certificates import CertificateFolder
@@ -67,7 +67,9 @@ def free_ports(n: int, address: str = LOOPBACK) -> list[int]:
 def with_free_ports(config: ServerConfig) -> ServerConfig:
     """The configuration with every port of 0 replaced by a free one."""
     names = [n for n in ("grpc_port", "http_port", "metrics_port") if getattr(config, n) == 0]
-    return replace(config, **dict(zip(names, free_ports(len(names), config.address), strict=True)))
+    ports = free_ports(len(names), config.address)
+    found: dict[str, Any] = dict(zip(names, ports, strict=True))
+    return replace(config, **found)
 
 
 @dataclass

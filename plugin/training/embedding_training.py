@@ -171,9 +171,9 @@ class EmbeddingTraining(StageTraining):
         a, b = batch.particle[hits].cpu()[pair]
         shared = ((a[:, :, None] == b[:, None, :]) & (a[:, :, None] >= 0)).any(dim=2).any(dim=1)
         pair = pair[:, ~shared]
-        position = batch.position[hits].cpu().numpy().T
+        at_x, at_y, at_z = batch.position[hits].cpu().numpy().T
         modules = batch.geometry_id[hits].cpu().numpy().astype(np.uint64)
-        selection = PairSelection(SpacePoints(*position, modules), c.cuts)
+        selection = PairSelection(SpacePoints(at_x, at_y, at_z, modules), c.cuts)
         plausible = torch.from_numpy(selection(*pair.numpy()))
         return pair, torch.where(plausible, 1.0, c.easy_weight)
 

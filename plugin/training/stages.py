@@ -48,8 +48,12 @@ class Events(Protocol):
     per epoch: one chunk holds them all unless the configuration says otherwise.
     """
 
-    n_chunks: int
-    keep: bool  # False: what is made of a chunk is removed when the next one comes
+    @property
+    def n_chunks(self) -> int: ...
+    @property
+    def keep(self) -> bool:
+        """False: what is made of a chunk is removed when the next one comes."""
+        ...
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[LabelledEvent]: ...

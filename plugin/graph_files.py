@@ -6,7 +6,7 @@ the rows of its two space points, and a weight, which is the edge score from 0 t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -101,25 +101,36 @@ class GraphFilesConfig:
 
     folder: str = "graphs"
     name: str = "graph"
+    strip_volumes: tuple[int, ...] = ()  # see `SpacePoints.with_types`
+    single_clusters: bool = False  # the same
 
 
 class GraphFiles:
     """Reads graphs that another implementation made, instead of constructing them."""
 
-    def __init__(self, folder: Path | str, name: str = "graph") -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        name: str = "graph",
+        strip_volumes: Sequence[int] = (),
+        single_clusters: bool = False,
+    ) -> None:
+        """Read files of a folder; for the types of space points see `SpacePoints.with_types`."""
         self.folder = Path(folder)
         self.name = name
+        self.strip_volumes, self.single_clusters = tuple(strip_volumes), single_clusters
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
-        """The stage of a table of a pipeline file: `folder`, `name`."""
-        config = read_settings(GraphFilesConfig, settings, "graph_files")
-        return cls(context.path(config.folder), config.name)
+        """The stage of a table of a pipeline file; its settings are `GraphFilesConfig`."""
+        c = read_settings(GraphFilesConfig, settings, "graph_files")
+        return cls(context.path(c.folder), c.name, c.strip_volumes, c.single_clusters)
 
     def __call__(self, points: SpacePoints, beam_spot: tuple[float, float] = (0.0, 0.0)) -> Graph:
         """Read the graph of the event `points.event`."""
         if points.event < 0:
             raise StageError("graph_files: the space points do not say which event they are of")
+        points = points.with_types(self.strip_volumes, self.single_clusters)
         return read_graph(graph_file(self.folder, self.name, points.event), points, beam_spot)
 
 

@@ -88,6 +88,14 @@ def test_a_pipeline_reads_the_graphs_that_another_dumped(points, tmp_path):
         read_graph(graph_file(tmp_path, "graph", 7), points)
 
 
+def test_fed_in_graphs_have_the_types_of_nodes_that_maps_give_them(points, tmp_path):
+    graph = edge_graph(points, np.array([[0], [1]]))
+    write_graph(graph, graph_file(tmp_path, "graph", 12))
+    settings = {"folder": ".", "strip_volumes": [0], "single_clusters": True}
+    again = GraphFiles.from_settings(settings, StageContext(tmp_path))(points)
+    np.testing.assert_array_equal(again.features(("is_strip", "cluster1_x"))[3], [1, points.x[3]])
+
+
 def test_acts_reads_and_writes_the_same_files(points, tmp_path):
     pytest.importorskip("acts")
     import acts

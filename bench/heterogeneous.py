@@ -58,9 +58,9 @@ KEEP = 0.99
 # Name: stage, columns of FEATURES, width in units of --width, further shape.
 NETWORKS = {
     "hom4": ("interaction_gnn", 4, 1.0, {"recurrent": False}),
-    "het": ("heterogeneous_gnn", 13, 1.0, {}),
+    "het": ("heterogeneous_gnn", 13, 1.0, {"together": 0.5}),
     "hom12": ("interaction_gnn", 12, 1.0, {"recurrent": False}),
-    "het-pad": ("heterogeneous_gnn", 13, 1.0, {"padded": 4}),
+    "het-pad": ("heterogeneous_gnn", 13, 1.0, {"together": 0.5, "padded": 4}),
     "wide12": ("interaction_gnn", 12, 1.77, {"recurrent": False}),
 }
 

@@ -28,7 +28,7 @@ class HeterogeneousGnnConfig:
     width: int = 128  # channels of a node and of an edge
     steps: int = 8  # message-passing steps, each with weights of its own
     hidden_layers: int = 1  # of every MLP
-    together: float = 0.5  # share of a training in which all types learn as one
+    together: float = 0.7  # share of a training in which all types learn as one
     padded: int = 0  # features before `is_strip` that are set to 0 for pixels, such as the four of
     #   the second cluster, which a pixel does not have; 0: all are used as they are
 

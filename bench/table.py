@@ -20,7 +20,11 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-def measure(rows: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
+def measure(
+    rows: dict[str, Callable[[], Any]],
+    repeats: int,
+    check: Callable[[str, Any], None] = lambda name, result: None,
+) -> dict[str, dict[str, float]]:
     """Seconds of every row: CPU time of the process, and elapsed where a GPU works.
 
     The first call of each, which compiles, does not count.
@@ -28,12 +32,14 @@ def measure(rows: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dict[
     Args:
         rows: name → what to time; names with 'cuda' are measured by the clock.
         repeats: calls of each; the least and the median are kept.
+        check: called with the name and the result of each first call.
     """
     times: dict[str, list[float]] = {name: [] for name in rows}
     for name, call in rows.items():
-        start = time.perf_counter()
-        call()
-        print(f"  {name}: {time.perf_counter() - start:.1f} s at first", flush=True)
+        start = time.process_time()
+        result = call()
+        print(f"  {name}: {time.process_time() - start:.1f} CPU s at first", flush=True)
+        check(name, result)
     for _ in range(repeats):
         for name, call in rows.items():
             clock = time.perf_counter if "cuda" in name else time.process_time

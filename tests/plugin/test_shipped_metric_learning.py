@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from trkx.algorithms.labelled_events import labelled_events  # noqa: E402
-from trkx.algorithms.track_counts import TrackCounts  # noqa: E402
-from trkx.io.event_files import EventFiles  # noqa: E402
-from trkx.plugin.pipeline_file import SHIPPED_PIPELINES, PipelineFile  # noqa: E402
-from trkx.plugin.stage_weights import StageWeights  # noqa: E402
+from trkx.algorithms.labelled_events import labelled_events
+from trkx.algorithms.track_counts import TrackCounts
+from trkx.io.event_files import EventFiles
+from trkx.plugin.pipeline_file import SHIPPED_PIPELINES, PipelineFile
+from trkx.plugin.stage_weights import StageWeights
 
 FOLDER = SHIPPED_PIPELINES / "metric_learning"
 

@@ -30,11 +30,12 @@ _OWN_KEYS = ("format", "stage", "network", "sha256")  # of a card, not taken fro
 class PruningConfig:
     """How a network is pruned."""
 
-    fractions: tuple[float, ...] = (0.3, 0.5, 0.65, 0.75, 0.85)  # of multiplications removed
-    #   since the start; one step each
+    fractions: tuple[float, ...] = (0.3, 0.5, 0.65, 0.75)  # of the cost removed since the
+    #   start; one step each
     by: str = "taylor"  # saliency, one of SALIENCIES
     epochs: int = 1  # of training after every step
     learning_rate: float = 1e-3  # at the beginning of each, falls to 0
+    teacher: float = 0.5  # share of the unpruned network's scores in the labels of this training
     examples: int = 16  # graphs from which 'taylor' takes gradients
 
     def __post_init__(self) -> None:
@@ -46,8 +47,8 @@ class PruningConfig:
                 f"fractions are {', '.join(map(str, self.fractions))}; give ascending numbers "
                 "between 0 and 1"
             )
-        if self.epochs < 1 or self.examples < 1:
-            raise ConfigError("epochs and examples must be at least 1")
+        if self.epochs < 1 or self.examples < 1 or not 0 <= self.teacher <= 1:
+            raise ConfigError("epochs and examples must be at least 1, teacher from 0 to 1")
 
 
 def prune_and_measure(
@@ -70,7 +71,7 @@ def prune_and_measure(
         say: takes a line for people.
 
     Returns:
-        settings and a row per network: fraction removed, weights, multiplications, CPU seconds
+        settings and a row per network: fraction removed, weights, cost, CPU seconds
         per event against those of the unpruned network in the same run, AUC, track figures.
 
     Raises:
@@ -79,10 +80,10 @@ def prune_and_measure(
     """
     need("lightning", "train", "pruning")
     from trkx.plugin.edge_network import make_network
-    from trkx.plugin.pruning import magnitude, multiply_adds, prune, taylor
+    from trkx.plugin.pruning import cost, magnitude, prune, taylor
     from trkx.plugin.stage_weights import StageWeights
     from trkx.plugin.training import edge_stages
-    from trkx.plugin.training.edge_training import EdgeTraining
+    from trkx.plugin.training.distillation import Distillation
     from trkx.plugin.training.fit import fit
 
     if file.stage != "interaction_gnn":
@@ -101,14 +102,13 @@ def prune_and_measure(
     examples = data.at_epoch(0)
     ratio = float(np.mean([len(e.label) / max(len(e.x), 1) for e in _some(examples, 4)]))
     bench = _Bench(file, request)
-    first = network
+    first, whole = network, cost(network.config, ratio)
     rows: list[dict[str, Any]] = []
 
     def note(removed: float, pruned: Any) -> None:
-        mults = multiply_adds(pruned.config, ratio) / multiply_adds(first.config, ratio)
         row = {
             "fraction": removed,
-            "multiplications": mults,
+            "cost": cost(pruned.config, ratio) / whole,
             "weights": sum(p.numel() for p in pruned.parameters()),
             "width": pruned.config.width,
             "edge_width": pruned.config.edge_width,
@@ -129,7 +129,7 @@ def prune_and_measure(
             if config.by == "magnitude"
             else taylor(network, _some(examples, config.examples), _loss)
         )
-        now = multiply_adds(network.config, ratio) / multiply_adds(first.config, ratio)
+        now = cost(network.config, ratio) / whole
         network = prune(network, saliency, max(1 - (1 - fraction) / now, 0.0), ratio)
         settings = replace(
             file.fit,
@@ -140,7 +140,7 @@ def prune_and_measure(
             seed=file.fit.seed + 1 + number,
         )
         tuned = fit(
-            EdgeTraining(network, settings, training.focal, training.positive),
+            Distillation(network, settings, first, config.teacher),
             data,
             settings,
             request.work / f"step-{number + 1}",
@@ -166,6 +166,7 @@ def prune_and_measure(
         "by": config.by,
         "epochs": config.epochs,
         "learning_rate": config.learning_rate,
+        "teacher": config.teacher,
         "validation_events": bench.n_events,
         "edges": bench.n_edges,
         "rows": rows,

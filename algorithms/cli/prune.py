@@ -46,10 +46,10 @@ def add_parser(subparsers: Any) -> None:
     )
     add(
         "--fractions",
-        default="0.3,0.5,0.65,0.75,0.85",
+        default="0.3,0.5,0.65,0.75",
         metavar="A,B,…",
-        help="shares of the multiplications that are removed after each step "
-        "(default 0.3,0.5,0.65,0.75,0.85)",
+        help="shares of the cost (multiplications and memory traffic) removed after each step "
+        "(default 0.3,0.5,0.65,0.75)",
     )
     add(
         "--by",
@@ -59,6 +59,13 @@ def add_parser(subparsers: Any) -> None:
     )
     add("--epochs", type=int, default=1, metavar="N", help="of training after each step (1)")
     add("--learning-rate", type=float, default=1e-3, metavar="X", help="of it (default 0.001)")
+    add(
+        "--teacher",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="share of the unpruned network's scores in the labels of it (default 0.5)",
+    )
     add(
         "--set",
         action="append",
@@ -88,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         fractions = tuple(float(part) for part in args.fractions.split(","))
     except ValueError:
         raise ConfigError(f"fractions: {args.fractions!r}; write numbers, as 0.3,0.5") from None
-    config = PruningConfig(fractions, args.by, args.epochs, args.learning_rate)
+    config = PruningConfig(fractions, args.by, args.epochs, args.learning_rate, args.teacher)
     changes = list(args.changes)
     if args.validation:
         changes.append(f"validation.input={json.dumps(args.validation)}")

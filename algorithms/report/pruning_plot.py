@@ -35,7 +35,7 @@ def write_pruning_figure(path: Path, documents: Sequence[Mapping[str, Any]]) -> 
                     color=colour,
                     label=f"by {document['by']}",
                 )
-            axes.set_xlabel("multiplications removed (%)")
+            axes.set_xlabel("cost removed (%)")
             axes.set_ylabel(label)
             axes.legend()
         path.write_bytes(png(figure))

@@ -50,7 +50,7 @@ def test_networks_get_smaller_step_by_step(trained, tiny_sample, tmp_path, by):
     rows = found["rows"]
     assert [row["fraction"] for row in rows] == [0, 0.2, 0.4] and found["by"] == by
     assert rows[0]["weights"] > rows[1]["weights"] > rows[2]["weights"]
-    assert rows[1]["multiplications"] <= 0.8 and rows[2]["multiplications"] <= 0.6
+    assert rows[1]["cost"] <= 0.8 and rows[2]["cost"] <= 0.6
     assert all(0 < row["auc"] <= 1 and row["targets"] > 0 for row in rows)
     assert (out / "pruning.png").read_bytes().startswith(b"\x89PNG")
     card = json.loads((out / "pruned_40.json").read_text())

@@ -43,6 +43,7 @@ PT_MIN = 1.0  # GeV
 REMOVED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 PUBLISHED = {0.0: (0.9855, 0.0123), 0.5: (0.9279, 0.0731)}  # efficiency and fakes by share
 MIN_HITS = 5  # of a track, for all methods
+FLAT_CUT = 0.8  # of edges; the best for the flat networks on validation events, of 0.3 to 0.95
 SETTINGS = {"weights": "small_events", "candidates": 14, "score_cut": 0.1, "min_hits": MIN_HITS}
 Finder = Callable[[Graph, LabelledEvent], object]
 
@@ -50,7 +51,7 @@ Finder = Callable[[Graph, LabelledEvent], object]
 def makeFinders(models: Path) -> dict[str, Finder]:
     """Track finding on a graph, by name; `models` is a folder with the weights."""
     context = StageContext(folder=models)
-    components = ConnectedComponents(ConnectedComponentsConfig(score_cut=0.5, min_hits=MIN_HITS))
+    components = ConnectedComponents(ConnectedComponentsConfig(FLAT_CUT, MIN_HITS))
     finders: dict[str, Finder] = {}
     builder = HierarchicalBuilder.from_settings(SETTINGS, context)
     finders["hierarchical"] = lambda graph, event: builder(graph)

@@ -38,6 +38,8 @@ class HierarchicalBuilderConfig:
     #   classifier is needed
     score_cut: float = 0.5  # least probability of a hit on its super-node
     candidates: int = 0  # super-nodes that a hit may be assigned to; 0: as many as in training
+    log_odds: float = 2.5  # of an edge being true at the mixture's cut, natural logarithm: above
+    #   0 super-nodes are purer, and tracks come in more of them, between which hits may choose
     min_hits: int = 5  # of a track
     min_pt: float = 0.0  # GeV; tracks clearly softer are built, and dropped in the end
 
@@ -153,7 +155,9 @@ class HierarchicalBuilder:
             graph = graph.keep_edges(probabilities(graph, STAGE) >= c.edge_cut)
             graph = graph.without_isolated_nodes()
         with torch.inference_mode():
-            output = self.network(*self.inputs.tensors(graph, self.device), c.candidates)
+            output = self.network(
+                *self.inputs.tensors(graph, self.device), c.candidates, c.log_odds
+            )
         super_node, score = assign_hits(output, c.score_cut)
         n = int(super_node.max(initial=-1)) + 1
         size = np.bincount(super_node[super_node >= 0], minlength=n)

@@ -189,11 +189,14 @@ class HierarchicalGnn(nn.Module):
         return Embedded(hits, edges, normalize(self.embed(hits), dim=1))
 
     @torch.no_grad()
-    def cluster(self, embedding: Tensor, edge_index: Tensor) -> Tensor:
+    def cluster(
+        self, embedding: Tensor, edge_index: Tensor, log_odds: float | None = None
+    ) -> Tensor:
         """(N,) int64 super-node of every hit, -1: none; in training the running cut follows."""
         c = self.config
         similarity = edge_similarity(embedding, edge_index).cpu().numpy()
-        cut = similarity_cut(similarity, c.log_odds, float(self.score_cut))
+        odds = c.log_odds if log_odds is None else log_odds
+        cut = similarity_cut(similarity, odds, float(self.score_cut))
         if self.training:
             self.score_cut.mul_(0.95).add_(0.05 * cut)
         labels = pool(
@@ -214,6 +217,7 @@ class HierarchicalGnn(nn.Module):
         edge_index: Tensor,
         edge_attr: Tensor,
         candidates: int = 0,
+        log_odds: float | None = None,
     ) -> HierarchicalOutput:
         """Super-nodes and scores of one graph.
 
@@ -223,9 +227,10 @@ class HierarchicalGnn(nn.Module):
             edge_index: (2, E) int64 rows of x.
             edge_attr: (E, edge_features) float32.
             candidates: super-nodes that a hit may be assigned to; 0: as many as in training.
+            log_odds: of the mixture's components at the cut; None: as in training.
         """
         flat = self.embed_hits(x, position, edge_index, edge_attr)
-        super_node = self.cluster(flat.embedding, edge_index)
+        super_node = self.cluster(flat.embedding, edge_index, log_odds)
         return self.assign(flat, super_node, position, edge_index, candidates)
 
     def assign(

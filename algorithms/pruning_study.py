@@ -26,6 +26,9 @@ SALIENCIES = ("taylor", "magnitude")
 _OWN_KEYS = ("format", "stage", "network", "sha256")  # of a card, not taken from the first one
 
 
+MULTIPLE = 16  # channels; vector instructions take sixteen numbers at a time
+
+
 @dataclass(frozen=True)
 class PruningConfig:
     """How a network is pruned."""
@@ -130,7 +133,8 @@ def prune_and_measure(
             else taylor(network, _some(examples, config.examples), _loss)
         )
         now = cost(network.config, ratio) / whole
-        network = prune(network, saliency, max(1 - (1 - fraction) / now, 0.0), ratio)
+        step = max(1 - (1 - fraction) / now, 0.0)
+        network = prune(network, saliency, step, ratio, multiple=MULTIPLE)
         settings = replace(
             file.fit,
             epochs=config.epochs,

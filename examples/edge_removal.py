@@ -27,7 +27,7 @@ import numpy as np
 
 from trkx.algorithms.labelled_events import labelled_events
 from trkx.algorithms.track_counts import TrackCounts
-from trkx.algorithms.training_input import open_training_events
+from trkx.io.event_files import EventFiles
 from trkx.plugin.connected_components import ConnectedComponents, ConnectedComponentsConfig
 from trkx.plugin.edge_labels import label_graph
 from trkx.plugin.edge_network import EdgeNetworkClassifier
@@ -84,7 +84,7 @@ def runEdgeRemoval(
     constructor = LayerMapGraph.from_settings({"min_hits": 2}, StageContext())
     finders = makeFinders(models)
     counts = {name: {share: TrackCounts() for share in removed} for name in finders}
-    files = open_training_events([str(folder) for folder in inputs])
+    files = EventFiles.open(inputs)
     for number, whole in enumerate(labelled_events(files, 0, events)):
         event = sample_particles(whole, number, sample)
         graph = constructor(event.space_points)

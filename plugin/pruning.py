@@ -186,6 +186,7 @@ def choose_channels(
     fraction: float,
     edges_per_node: float = 5.0,
     smallest: int = 4,
+    multiple: int = 1,
 ) -> dict[str, Tensor]:
     """Channels to keep, ascending, by group.
 
@@ -198,6 +199,8 @@ def choose_channels(
         fraction: of the cost that is to go.
         edges_per_node: of the graphs the network is for.
         smallest: channels that every group keeps.
+        multiple: groups of at least that many channels keep a multiple of it, the nearest:
+            matrices of other sizes waste the width of vector instructions.
 
     Raises:
         StageError: the fraction cannot be removed.
@@ -206,22 +209,17 @@ def choose_channels(
         raise StageError(f"fraction to prune is {fraction}; expected 0 to below 1")
     sizes = {group.name: group.size for group in channel_groups(config)}
     whole = cost(config, edges_per_node)
-    queue: list[tuple[float, str, int]] = []
+    queue: list[tuple[float, str]] = []
     for name, size in sizes.items():
         fewer = {**sizes, name: size - 1} if size > 1 else sizes
         saved = whole - cost(resized(config, fewer), edges_per_node)
-        queue += [
-            (value / max(saved, 1e-9), name, channel)
-            for channel, value in enumerate(saliency[name].tolist())
-        ]
-    gone: dict[str, list[int]] = {name: [] for name in sizes}
+        queue += [(value / max(saved, 1e-9), name) for value in saliency[name].tolist()]
     left, target = dict(sizes), (1 - fraction) * whole
-    for _, name, channel in sorted(queue):
+    for _, name in sorted(queue):
         if cost(resized(config, left), edges_per_node) <= target:
             break
         if left[name] > smallest:
             left[name] -= 1
-            gone[name].append(channel)
     else:
         if cost(resized(config, left), edges_per_node) > target:
             raise StageError(
@@ -230,9 +228,10 @@ def choose_channels(
             )
     kept = {}
     for name, size in sizes.items():
-        mask = torch.ones(size, dtype=torch.bool)
-        mask[gone[name]] = False
-        kept[name] = mask.nonzero()[:, 0]
+        n = left[name]
+        if size >= multiple:
+            n = min(max(round(n / multiple), 1) * multiple, size)
+        kept[name] = saliency[name].topk(n).indices.sort().values
     return kept
 
 
@@ -259,6 +258,7 @@ def prune(
     fraction: float,
     edges_per_node: float = 5.0,
     smallest: int = 4,
+    multiple: int = 1,
 ) -> InteractionGnn:
     """A network with fewer channels, which should be trained a little further.
 
@@ -266,5 +266,5 @@ def prune(
 
     References: for tracking, model reduction in GNN4ITk, ATL-PHYS-PUB-2025-046.
     """
-    kept = choose_channels(network.config, saliency, fraction, edges_per_node, smallest)
+    kept = choose_channels(network.config, saliency, fraction, edges_per_node, smallest, multiple)
     return without_channels(network, kept)

@@ -108,7 +108,7 @@ def cost(config: InteractionGnnConfig, edges_per_node: float = 5.0) -> float:
         per_edge = chain(state, *hidden, outputs) + _TRAFFIC * (hidden[0] + 3 * outputs)
         return 2 * config.width * hidden[0] + edges_per_node * per_edge
 
-    total = chain(config.node_features, *node, config.width)
+    total: float = chain(config.node_features, *node, config.width)
     total += pair(edge, config.edge_features, config.edge_width)
     total += pair(score, config.edge_width, 1)
     for k in range(config.modules):

@@ -244,14 +244,15 @@ def test_what_acts_stops_at_comes_with_advice():
 
 
 def test_an_interrupted_job_leaves_nothing(tiny_sample, tmp_path):
-    command = [sys.executable, "-m", "trkx.algorithms.cli.main", "run", "--finder", "ckf-best"]
-    command += ["--input", *[str(tiny_sample)] * 40, "--out", str(tmp_path / "out"), "--verbose"]
+    command = [sys.executable, "-m", "trkx.algorithms.cli.main", "compare", "--verbose"]
+    command += ["--finders", "ckf-best,ckf-balanced,ckf-fast", "--fitters", "kf,gx2f"]
+    command += ["--input", str(tiny_sample), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if "finished event 0" in line:
+        if "Starting event loop" in line:
             process.send_signal(signal.SIGINT)
             break
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert errors.endswith("trkx run: interrupted\n")
+    assert errors.endswith("trkx compare: interrupted\n")
     assert list(tmp_path.iterdir()) == []

@@ -115,7 +115,8 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one.labels, other.labels)
         np.testing.assert_array_equal(one.hits, other.hits)
         np.testing.assert_array_equal(one.offsets, other.offsets)
-        np.testing.assert_array_equal(one.scores, other.scores)
+        # Kernels compiled here, or read from the cache there, may differ in a score's last bit.
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
 
 
 @pytest.fixture

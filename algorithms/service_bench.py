@@ -182,6 +182,15 @@ class ServiceBench:
         )
 
 
+def _by_way(results: ServiceResults) -> dict[str, list[Throughput]]:
+    """Measurements by what a table or figure calls them."""
+    found: dict[str, list[Throughput]] = {}
+    for t in results.throughput:
+        name = "direct, threads" if t.way == "direct" else f"{t.way}, {t.instances} processes"
+        found.setdefault(name, []).append(t)
+    return found
+
+
 def format_results(results: ServiceResults) -> str:
     """Tables for people."""
     o = results.overhead
@@ -199,17 +208,11 @@ def format_results(results: ServiceResults) -> str:
         "",
         "events per second (median seconds of one) against events in flight",
     ]
-    ways = dict.fromkeys(
-        (t.way, t.instances if t.way != "direct" else 0) for t in results.throughput
-    )
     columns = dict.fromkeys(t.concurrency for t in results.throughput)
     lines.append(f"  {'':22}" + "".join(f"{n:>16}" for n in columns))
-    for way, instances in ways:
-        name = "direct, threads" if way == "direct" else f"{way}, {instances} processes"
+    for name, rows in _by_way(results).items():
         cells = {
-            t.concurrency: f"{t.events_per_second:.2f} ({t.seconds_per_event:.2f})"
-            for t in results.throughput
-            if t.way == way and (way == "direct" or t.instances == instances)
+            t.concurrency: f"{t.events_per_second:.2f} ({t.seconds_per_event:.2f})" for t in rows
         }
         lines.append(f"  {name:22}" + "".join(f"{cells.get(n, ''):>16}" for n in columns))
     return "\n".join(lines) + "\n"
@@ -223,22 +226,13 @@ def draw(results: ServiceResults, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4))
-    ways = dict.fromkeys(
-        (t.way, t.instances if t.way != "direct" else 0) for t in results.throughput
-    )
-    for way, instances in ways:
-        rows = [
-            t
-            for t in results.throughput
-            if t.way == way and (way == "direct" or t.instances == instances)
-        ]
-        label = "direct" if way == "direct" else f"{way}, {instances} processes"
+    for name, rows in _by_way(results).items():
         axes.plot(
             [t.concurrency for t in rows],
             [t.events_per_second for t in rows],
             marker="o",
-            linestyle="--" if way == "direct" else "-",
-            label=label,
+            linestyle="--" if rows[0].way == "direct" else "-",
+            label=name,
         )
     axes.set_xlabel("events in flight")
     axes.set_ylabel("events per second")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from trkx.algorithms.cli.main import main
 
 

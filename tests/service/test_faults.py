@@ -171,7 +171,7 @@ def test_a_server_without_memory(start_server, client, events, expected, same):
     timer = later(0.3, os.kill, stub, signal.SIGKILL)
     same(run_events(remote, events), expected)
     timer.join()
-    answers(remote)
+    assert server.grpc_url in answers(remote)
 
 
 def children(pid):

@@ -22,6 +22,7 @@ def test_events_in_flight_do_not_mix(protocol, compression, server, client, even
     url = server.grpc_url if protocol == "grpc" else server.http_url
     remote = client(url, fallback=(), compression=compression)
     same([f.result() for f in [remote.submit(points) for points in events]], expected)
+    assert remote.counters.as_json()["attempts"] == len(events)
 
 
 def test_the_servers_own_counters_are_of_this_job(server, client, events):

@@ -215,7 +215,8 @@ def test_a_pipeline_by_hand():
 def test_memory_of_a_stage():
     use = StageUse()
     with use.measure():
-        np.ones(30_000_000 // 8).sum()
+        # Above 32 MiB the allocator always asks the system; less may come from memory that is there.
+        np.ones(64_000_000 // 8).sum()
     found = use.summary()
     assert found["cpu_seconds"] > 0
     if found["peak_memory_mb"] is not None:  # Linux

@@ -1,5 +1,6 @@
 """Whole jobs on three tiny events: what they find, what they write, and how they refuse."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -247,7 +248,11 @@ def test_an_interrupted_job_leaves_nothing(tiny_sample, tmp_path):
     command = [sys.executable, "-m", "trkx.algorithms.cli.main", "compare", "--verbose"]
     command += ["--finders", "ckf-best,ckf-balanced,ckf-fast", "--fitters", "kf,gx2f"]
     command += ["--input", str(tiny_sample), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Shells let what they start in the background ignore interrupts, and children inherit that.
+    handled = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=handled
+    )
     for line in process.stdout:
         if "Starting event loop" in line:
             process.send_signal(signal.SIGINT)

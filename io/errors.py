@@ -13,6 +13,8 @@ clauses keep working:
         ├── NotRootError(ValueError)           the file is not a ROOT file
         ├── TruncatedFileError(ValueError)     a ROOT file that ends early or is damaged
         ├── EmptyInputError(ValueError)        there is nothing in it, not even an empty event
+        ├── CsvError(ValueError)               not comma-separated values, or damaged ones
+        ├── ColumnError(KeyError)              the column is not in the CSV file
         ├── TreeError(KeyError)                the tree is not in the file
         ├── BranchError(KeyError)              the branch is not in the tree
         ├── BranchTypeError(TypeError)         the branch has the wrong type
@@ -30,7 +32,9 @@ from collections.abc import Iterable
 __all__ = [
     "BranchError",
     "BranchTypeError",
+    "ColumnError",
     "ConfigError",
+    "CsvError",
     "EmptyInputError",
     "EventContentError",
     "EventRangeError",
@@ -101,6 +105,14 @@ class TruncatedFileError(InputError, ValueError):
 
 class EmptyInputError(InputError, ValueError):
     """There is nothing in the input, not even an empty event."""
+
+
+class CsvError(InputError, ValueError):
+    """The file does not hold comma-separated values of the right types."""
+
+
+class ColumnError(InputError, KeyError):
+    """The column is not in the CSV file, or is there twice."""
 
 
 class TreeError(InputError, KeyError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -27,6 +29,7 @@ from trkx.plugin.layer_map import (
     Z0_LOW,
     LayerMap,
 )
+from trkx.plugin.workers import joined, joined_offsets, run
 
 _TWO_PI = np.float32(2 * np.pi)
 
@@ -58,17 +61,16 @@ def _along_range(r, z, z0_low, z0_high, barrel, low, high):
 
 @njit(**JIT)
 def _find(
-    hit, layer, sign, cell_start, edges, windows, pair_outer, pair_start, barrel, mirror,
-    along, across, capacity,
+    begin, end, hit, layer, sign, cell_start, edges, windows, pair_outer, pair_start, barrel,
+    mirror, along, across, capacity,
 ):  # fmt: skip
-    n = len(hit)
     source = np.empty(capacity, np.int32)
     target = np.empty(capacity, np.int32)
     pair = np.empty(capacity, np.int16)
-    offset = np.zeros(n + 1, np.int64)
+    offset = np.zeros(end - begin + 1, np.int64)
     count = 0
-    for i in range(n):
-        offset[i] = count
+    for i in range(begin, end):
+        offset[i - begin] = count
         s = sign[i]
         inner = layer[i] if s > 0 else mirror[layer[i]]
         r, z, phi = hit[i, R], s * hit[i, Z], hit[i, PHI]
@@ -130,7 +132,7 @@ def _find(
                             target[count] = j
                             pair[count] = p
                         count += 1
-    offset[n] = count
+    offset[end - begin] = count
     return count, source[:count], target[:count], pair[:count], offset
 
 
@@ -144,13 +146,20 @@ def find_doublets(
         int16, layer pair of the map; offset (N+1,) int64, first doublet of each source.
     """
     layers = layer_map.layers
-    capacity = max(16 * len(table), 1024)
+    found = run(
+        _find_all, len(table), table.hit, table.layer, table.sign, table.cell_start,
+        layer_map.edges, layer_map.windows, layer_map.pair_outer, layer_map.pair_start,
+        layers.barrel, layers.mirror, layers.along, layers.across,
+    )  # fmt: skip
+    source, target, pair = (joined([part[k] for part in found]) for k in range(3))
+    return source, target, pair, joined_offsets([part[3] for part in found])
+
+
+def _find_all(begin: int, end: int, *arguments: Any) -> tuple[np.ndarray, ...]:
+    """Doublets of the inner hits begin…end, in arrays that are large enough."""
+    capacity = max(16 * (end - begin), 1024)
     while True:
-        count, source, target, pair, offset = _find(
-            table.hit, table.layer, table.sign, table.cell_start, layer_map.edges,
-            layer_map.windows, layer_map.pair_outer, layer_map.pair_start, layers.barrel,
-            layers.mirror, layers.along, layers.across, capacity,
-        )  # fmt: skip
+        count, *found = _find(begin, end, *arguments, capacity)
         if count <= capacity:
-            return source, target, pair, offset
+            return tuple(found)
         capacity = count

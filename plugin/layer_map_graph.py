@@ -24,6 +24,7 @@ from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.triplets import find_triplets, group_by, path_lengths
 from trkx.plugin.weights import stage_model
+from trkx.plugin.workers import run
 
 N_EDGE_FEATURES = 16
 N_TRIPLET_FEATURES = 5
@@ -39,9 +40,9 @@ class LayerMapGraphConfig:
 
 
 @njit(**JIT)
-def _edge_features(hit, source, target, pair, sign, shape, size, layer, kappa_max, out):
+def _edge_features(begin, end, hit, source, target, pair, sign, shape, size, layer, kappa_max, out):
     """Columns 0–9: r, z, dr, dz, kappa, z0 and four cluster-shape residuals."""
-    for e in range(len(source)):
+    for e in range(begin, end):
         i, j = source[e], target[e]
         s = sign[i]
         kappa, z0 = g.doublet_geometry(hit, i, j, s)
@@ -159,9 +160,9 @@ class LayerMapGraph:
         """Attach features; `value` are the columns that `find_triplets` returns."""
         m = self.layer_map
         features = np.empty((len(pair), N_EDGE_FEATURES), np.float32)
-        _edge_features(
-            table.hit, edge_index[0], edge_index[1], pair, table.sign, m.shape, table.size,
-            table.layer, self._kappa_max, features,
+        run(
+            _edge_features, len(pair), table.hit, edge_index[0], edge_index[1], pair, table.sign,
+            m.shape, table.size, table.layer, self._kappa_max, features,
         )  # fmt: skip
         chi = value[:, 0] ** 2 + value[:, 1] ** 2
         context_features(triplet_index[0], triplet_index[1], chi, inward, outward, features)

@@ -12,6 +12,7 @@ from trkx.plugin.errors import StageError, TrackFindingError
 from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.pipeline_file import PipelineFile, StageTable, shipped_pipelines
 from trkx.plugin.space_points import SpacePoints
+from trkx.plugin.workers import set_threads
 
 FINDERS = ("gnn", "classical")
 # Name → stage of the track builder.
@@ -39,7 +40,7 @@ def load_pipeline(
             the network, or the name of a shipped pipeline.
         target: 'pt1' (pT > 1 GeV) or 'pt05' (pT > 0.5 GeV); None: the default of the pipeline.
         device: 'cpu' or 'cuda', for the network.
-        threads: threads of torch in this process; None leaves them as they are.
+        threads: threads within an event, in this process; None leaves them as they are.
         weights: a folder that 'trkx train' wrote; None: the shipped model.
         builder: instead of the pipeline's own: 'viterbi' (best chains of triplets), 'walkthrough'
             (components, then best paths) or 'components' (connected components); the latter two
@@ -73,8 +74,10 @@ def load_pipeline(
             "its stages in a pipeline file of your own"
         )
     built = file.build(device, target, weights)
-    if threads is not None and "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+    if threads is not None:
+        set_threads(threads)
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
     warm_up(built)
     return built
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 from trkx.plugin.geometry_kernels import JIT, polar_angle, triplet_curvature, triplet_geometry
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap
+from trkx.plugin.workers import joined, run
 
 
 @njit(**JIT)
@@ -28,16 +31,19 @@ def group_by(values, n):
 
 
 @njit(**JIT)
-def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, windows, barrel,
-          mirror, capacity):  # fmt: skip
-    theta = np.empty(len(source), np.float32)
-    for e in range(len(source)):
+def _polar_angles(begin, end, hit, source, target, theta):
+    for e in range(begin, end):
         theta[e] = polar_angle(hit, source[e], target[e])
+
+
+@njit(**JIT)
+def _find(begin, end, theta, hit, layer, sign, source, target, pair, offset, in_offset, in_order,
+          windows, barrel, mirror, capacity):  # fmt: skip
     first = np.empty(capacity, np.int32)
     second = np.empty(capacity, np.int32)
     value = np.empty((capacity, 4), np.float32)
     count = 0
-    for j in range(len(hit)):
+    for j in range(begin, end):
         if in_offset[j] == in_offset[j + 1] or offset[j] == offset[j + 1]:
             continue
         along_z = barrel[layer[j]]
@@ -92,15 +98,24 @@ def find_triplets(
         largest allowed.
     """
     in_offset, in_order = group_by(target, len(table))
-    capacity = max(4 * len(source), 1024)
     layers = layer_map.layers
+    theta = np.empty(len(source), np.float32)
+    run(_polar_angles, len(source), table.hit, source, target, theta)
+    found = run(
+        _find_all, len(table), theta, table.hit, table.layer, table.sign, source, target, pair,
+        offset, in_offset, in_order, layer_map.triplets, layers.barrel, layers.mirror,
+    )  # fmt: skip
+    first, second, value = (joined([part[k] for part in found]) for k in range(3))
+    return first, second, value
+
+
+def _find_all(begin: int, end: int, *arguments: Any) -> tuple[np.ndarray, ...]:
+    """Triplets about the middle hits begin…end, in arrays that are large enough."""
+    capacity = max(16 * (end - begin), 1024)
     while True:
-        count, first, second, value = _find(
-            table.hit, table.layer, table.sign, source, target, pair, offset, in_offset, in_order,
-            layer_map.triplets, layers.barrel, layers.mirror, capacity,
-        )  # fmt: skip
+        count, *found = _find(begin, end, *arguments, capacity)
         if count <= capacity:
-            return first, second, value
+            return tuple(found)
         capacity = count
 
 

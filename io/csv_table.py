@@ -146,9 +146,9 @@ def _of_arrow(error: Exception) -> str:
 
 
 def _to_numpy(column: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)  # nothing that could have a type
     if column.null_count and not pa.types.is_floating(column.type):
-        if column.null_count == len(column):
-            return np.full(len(column), np.nan)  # nothing that could have a type
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         raise CsvError(
             f"{column.null_count} of {len(column)} values of column '{name}' are missing or NaN in "

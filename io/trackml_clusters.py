@@ -85,7 +85,7 @@ def cluster_shapes(hit_id: np.ndarray, cells: Mapping[str, np.ndarray] | None) -
     n_cells = np.bincount(row, minlength=n)
     charge = np.bincount(row, value, n)
     weight = np.where(charge[row] > 0, value, 1.0)
-    total = np.bincount(row, weight, n)
+    total = np.bincount(row, weight, n).astype(np.float64)
     total[n_cells == 0] = np.nan
     means = [np.bincount(row, weight * channel, n) / total for channel in channels]
     apart = [channel - mean[row] for channel, mean in zip(channels, means, strict=True)]

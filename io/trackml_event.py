@@ -47,7 +47,13 @@ PARTS = {
         TrackMLPart(
             "particles",
             "particle",
-            {"particle_id": np.uint64, "particle_type": np.int64, **_ORIGIN, "nhits": np.int64},
+            {
+                "particle_id": np.uint64,
+                "particle_type": np.int64,
+                **_ORIGIN,
+                "q": np.float64,
+                "nhits": np.int64,
+            },
             ("particle_id", *_ORIGIN, "q"),
             (*_ORIGIN, "q"),
         ),

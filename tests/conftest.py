@@ -1,7 +1,9 @@
 """Fixtures that all tests share."""
 
 import importlib.resources
+import importlib.util
 import os
+from pathlib import Path
 
 # One thread per library: the tests run several jobs on few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +24,25 @@ def tiny_sample(tmp_path_factory):
     arguments = ["simulate", "--events", "3", "--pileup", "5", "--seed", str(TINY_SEED)]
     assert main([*arguments, "--out", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def trackml_toy():
+    """The module that writes a tiny event of the TrackML challenge."""
+    path = Path(__file__).parent / "trackml_toy.py"
+    spec = importlib.util.spec_from_file_location("trkx_trackml_toy", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def trackml_data():
+    """Folder with the real events of the TrackML challenge."""
+    folder = os.environ.get("TRKX_TRACKML_DIR", "")
+    if not folder:
+        pytest.skip("set TRKX_TRACKML_DIR to the folder with event000000001-hits.csv.gz")
+    return Path(folder)
 
 
 @pytest.fixture

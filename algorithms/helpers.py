@@ -23,13 +23,20 @@ from trkx.algorithms.spacepoint_table import addSpacePointTable
 from trkx.algorithms.track_finding_gnn import StageTimings, TrackFindingAlgorithmGnn
 from trkx.algorithms.track_finding_truth import TrackFindingAlgorithmTruth, TruthSelection
 from trkx.algorithms.track_hits import addTrackHits
-from trkx.fitting import addGlobalChi2Fit, addKalmanFit, addRefit, addStartParameters
+from trkx.fitting import (
+    addGlobalChi2Fit,
+    addHelixFit,
+    addKalmanFit,
+    addRefit,
+    addStartParameters,
+)
 
 __all__ = [
     "addCkf",
     "addGlobalChi2Fit",
     "addGnnCkf",
     "addGnnTrackFinding",
+    "addHelixFit",
     "addKalmanFit",
     "addLabelWriter",
     "addRefit",

@@ -29,6 +29,7 @@ from trkx.fitting.helix_model import (
     kicks,
     pass_points,
     scattering_angles,
+    slide,
     whitened,
 )
 from trkx.fitting.helix_points import TrackPoints
@@ -113,7 +114,9 @@ def fit_helices(points: TrackPoints, settings: HelixFitSettings | None = None) -
     chosen = settings or HelixFitSettings()
     n = len(points.offsets) - 1
     status, ndf = _check(points)
-    fits = HelixFits(np.full((n, 5), np.nan), np.full((n, 5, 5), np.nan), np.full(n, np.nan), ndf, status)
+    fits = HelixFits(
+        np.full((n, 5), np.nan), np.full((n, 5, 5), np.nan), np.full(n, np.nan), ndf, status
+    )
     good = np.flatnonzero(fits.fitted)
     lengths = points.offsets[good + 1] - points.offsets[good]
     # Tracks of similar length are padded least.
@@ -158,6 +161,7 @@ def _fit_chunk(
             padded, helix, tracks = padded.take(active), helix[:, active], tracks[active]
         if len(tracks) == 0:
             return
+        padded = slide(helix, padded)
         information, gain, squares = _linearise(helix, padded, settings)
         covariance = invert(information)
         step = (covariance * gain[None]).sum(axis=1)
@@ -179,6 +183,7 @@ def add_beam_pipe(points: PaddedPoints, radius: float, thickness: float) -> Padd
     Its place is on the line from the axis to the first point, which is near enough.
     """
     first = points.position[:, :1]
+    free = points.free if points.free is None else np.pad(points.free, ((0, 0), (1, 0), (0, 0)))
     r = np.hypot(first[0], first[1])
     scale = np.array([radius, radius, 0.0])[:, None, None] / np.maximum(r, 1e-9)
     new = {
@@ -190,6 +195,7 @@ def add_beam_pipe(points: PaddedPoints, radius: float, thickness: float) -> Padd
     }
     return replace(
         points,
+        free=free,
         **{n: np.concatenate([new[n], getattr(points, n)], axis=-2) for n in new},
     )
 

@@ -16,7 +16,7 @@ Strandlie, Wittek, Nucl. Instrum. Meth. A 566, 687 (2006), for Jacobians along h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ D0, PHI, KAPPA, Z0, TAU = range(5)
 
 PION_MASS = 0.13957039  # GeV
 HIGHLAND = 0.0136  # GeV, of Highland's formula
+MAXIMUM_SLIDE = 100.0  # mm, of a point along its strip in one step
 SMALL_ANGLE = 1e-3  # rad, below which a series replaces a difference of nearly equal numbers
 
 
@@ -38,6 +39,8 @@ class PaddedPoints:
         thickness: shape (H, T), radiation lengths crossed at normal incidence.
         normal: shape (3, H, T), of the layer that the point is on; any length.
         used: shape (H, T), bool.
+        free: shape (3, H, T), unit vectors along which points do not measure, 0 where they
+            measure two coordinates; None: all do.
     """
 
     position: np.ndarray
@@ -45,15 +48,14 @@ class PaddedPoints:
     thickness: np.ndarray
     normal: np.ndarray
     used: np.ndarray
+    free: np.ndarray | None = None
 
     def take(self, tracks: np.ndarray) -> PaddedPoints:
         """The points of some of the tracks."""
+        planes = (getattr(self, field.name) for field in fields(self))
         return PaddedPoints(
-            *(np.ascontiguousarray(getattr(self, name)[..., tracks]) for name in _PLANES)
+            *(p if p is None else np.ascontiguousarray(p[..., tracks]) for p in planes)
         )
-
-
-_PLANES = ("position", "covariance", "thickness", "normal", "used")
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,7 @@ class Passage:
     direction: np.ndarray
 
 
-def pass_points(
-    helix: np.ndarray, position: np.ndarray
-) -> tuple[Passage, np.ndarray, np.ndarray]:
+def pass_points(helix: np.ndarray, position: np.ndarray) -> tuple[Passage, np.ndarray, np.ndarray]:
     """Follow helices to the feet of points.
 
     Args:
@@ -113,6 +113,24 @@ def pass_points(
     direction = np.stack([c0 * cos - s0 * sin, s0 * cos + c0 * sin])
     passage = Passage(s, cos, sin, along, kappa * bent, beyond, bent, direction)
     return passage, distance, z - helix[Z0] - s * helix[TAU]
+
+
+def slide(helix: np.ndarray, points: PaddedPoints) -> PaddedPoints:
+    """Move points along what they do not measure to where the helices pass.
+
+    A strip's middle may be some centimetres off, and across these a helix is not straight.
+    """
+    if points.free is None:
+        return points
+    passage, along_n, in_z = pass_points(helix, points.position)
+    cos, sin = passage.direction
+    x, y, z = points.free
+    free_n, free_z = cos * y - sin * x, z - helix[TAU] * (cos * x + sin * y)
+    square = free_n**2 + free_z**2
+    step = -(free_n * along_n + free_z * in_z) / np.where(square > 0.0, square, 1.0)
+    # Where a wrong start passes far away, the end of the strip is as good.
+    step = np.clip(step, -MAXIMUM_SLIDE, MAXIMUM_SLIDE)
+    return replace(points, position=points.position + step * points.free)
 
 
 def derivatives(helix: np.ndarray, passage: Passage) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +178,9 @@ def whitened(
     cross = nz - tau * tn
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = cross / nn
-        weights = 1.0 / np.sqrt(np.stack([nn, zz - 2.0 * tau * tz + tau * tau * tt - slope * cross]))
+        weights = 1.0 / np.sqrt(
+            np.stack([nn, zz - 2.0 * tau * tz + tau * tau * tt - slope * cross])
+        )
     weights = np.where(points.used, weights, 0.0)
     slope = np.where(points.used, slope, 0.0)
     by_n, by_z = derivatives(helix, passage)

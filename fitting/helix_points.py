@@ -27,6 +27,8 @@ class TrackPoints:
             point is material only.
         thickness: shape (M,), radiation lengths of the layer at normal incidence.
         normal: shape (M, 3), of the layer, any length.
+        free: shape (M, 3), unit vectors along strips, 0 for points that measure two coordinates;
+            the fit moves points along them. None: there are no strips.
     """
 
     offsets: np.ndarray
@@ -35,6 +37,7 @@ class TrackPoints:
     dimension: np.ndarray
     thickness: np.ndarray
     normal: np.ndarray
+    free: np.ndarray | None = None
 
     @classmethod
     def make(
@@ -45,12 +48,13 @@ class TrackPoints:
         dimension: np.ndarray | int = 2,
         thickness: np.ndarray | float = 0.0,
         normal: np.ndarray | None = None,
+        free: np.ndarray | None = None,
     ) -> TrackPoints:
         """Check shapes and fill in what is not given.
 
         Args:
-            offsets, position, covariance, dimension, thickness, normal: see the class; normals
-                default to radial ones. Dimension and thickness may be one number for all.
+            offsets, position, covariance, dimension, thickness, normal, free: see the class;
+                normals default to radial ones. Dimension and thickness may be one number for all.
 
         Raises:
             ValueError: shapes do not match, or offsets do not rise from 0 to the number of points.
@@ -77,6 +81,7 @@ class TrackPoints:
             np.broadcast_to(np.asarray(dimension, np.int64), (n,)),
             np.broadcast_to(np.asarray(thickness, np.float64), (n,)),
             normal,
+            free,
         )
 
     def pad(self, tracks: np.ndarray) -> PaddedPoints:
@@ -87,11 +92,12 @@ class TrackPoints:
         rows = np.where(used, self.offsets[tracks] + slots, 0)
         used &= self.dimension[rows] > 0 if len(self.position) else used
         return PaddedPoints(
-            np.ascontiguousarray(np.moveaxis(self.position[rows], -1, 0)),
-            np.ascontiguousarray(np.moveaxis(self.covariance[rows], -1, 0)),
+            _planes(self.position[rows]),
+            _planes(self.covariance[rows]),
             np.where(slots < lengths, self.thickness[rows], 0.0),
-            np.ascontiguousarray(np.moveaxis(self.normal[rows], -1, 0)),
+            _planes(self.normal[rows]),
             used,
+            None if self.free is None else _planes(self.free[rows]),
         )
 
 
@@ -129,8 +135,12 @@ def cylinder_covariance(
     r = np.maximum(np.hypot(position[:, 0], position[:, 1]), 1e-9)
     c, s = position[:, 0] / r, position[:, 1] / r
     zero = np.zeros_like(c)
-    axes = np.stack([np.stack(v, axis=1) for v in ((-s, c, zero), (c, s, zero), (zero, zero, zero + 1))])
-    variances = [np.broadcast_to(v, c.shape)[:, None] for v in (variance_rphi, variance_r, variance_z)]
+    axes = np.stack(
+        [np.stack(v, axis=1) for v in ((-s, c, zero), (c, s, zero), (zero, zero, zero + 1))]
+    )
+    variances = [
+        np.broadcast_to(v, c.shape)[:, None] for v in (variance_rphi, variance_r, variance_z)
+    ]
     result: np.ndarray = sum(v * _square(axis) for v, axis in zip(variances, axes, strict=True))
     return result
 
@@ -138,3 +148,7 @@ def cylinder_covariance(
 def _square(axis: np.ndarray) -> np.ndarray:
     x, y, z = np.asarray(axis, np.float64).T
     return np.stack([x * x, x * y, y * y, x * z, y * z, z * z], axis=1)
+
+
+def _planes(columns: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.moveaxis(columns, -1, 0))

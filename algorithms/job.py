@@ -30,8 +30,7 @@ from trkx.algorithms.performance import library_versions
 from trkx.algorithms.performance_algorithm import addPerformance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.io.errors import ConfigError, InputError, TrkxError
-from trkx.io.event_files import EventFiles
-from trkx.io.input_files import resolve_inputs
+from trkx.io.event_sources import EventInput, open_events
 from trkx.io.readers import addEventReader
 from trkx.io.track_writers import addTrackWriters
 
@@ -45,6 +44,7 @@ class Reconstruction:
 
     sequencer: Any
     events: tuple[int, int]  # first event number, last one + 1
+    input_files: list[Path]
     chains: dict[str, FinderChain]  # by finder
     timer: StageTimer
     collector: PerformanceCollector | None  # None: the input has no truth
@@ -100,7 +100,7 @@ def runReconstruction(
     check_weights(config)
     hooks = graph_hooks(config, graphs)
     _, tracking_geometry = buildGenericDetector()
-    with EventFiles.open(config.input) as files:
+    with open_events(config.input) as files:
         if not files.has_measurements:
             raise InputError(
                 f"no measurements tree in {', '.join(map(str, config.input))}, which fits and "
@@ -110,6 +110,7 @@ def runReconstruction(
             check_no_fits(config)
         events = event_range(files, config.events)
         first_available, has_truth = files.available[0], files.has_truth
+        paths, foreign = files.paths, not files.acts_modules
     s = acts.examples.Sequencer(
         skip=events[0] - first_available,
         events=events[1] - events[0],
@@ -119,7 +120,8 @@ def runReconstruction(
         outputDir=str(folder),
         outputTimingFile=TIMING_FILE,
     )
-    addReader(s, config, tracking_geometry, has_truth)
+    # Modules of another detector: it is for the pipeline to know them.
+    addReader(s, config, None if foreign else tracking_geometry, has_truth)
     timer = StageTimer(config.threads)
     settings = ChainSettings(
         tracking_geometry,
@@ -157,13 +159,15 @@ def runReconstruction(
         addLabelWriter(
             s, labels, inputProtoTracks=chain.proto_tracks, inputTracks=chain.found_tracks
         )
-    built = Reconstruction(s, events, chains, timer, collector, remotes=settings.remotes)
+    built = Reconstruction(s, events, paths, chains, timer, collector, remotes=settings.remotes)
     s.addAlgorithm(ProgressAlgorithm(lambda: [update() for update in built.progress]))
     return built
 
 
 def addReader(s: Any, config: JobConfig, trackingGeometry: Any, hasTruth: bool) -> None:
     """Add the reader of a job, which leaves out what no finder of the job needs.
+
+    Without a tracking geometry, module ids are taken as they are.
 
     Raises:
         InputError: the input cannot be used, or holds no truth for a finder that needs it.
@@ -177,11 +181,12 @@ def addReader(s: Any, config: JobConfig, trackingGeometry: Any, hasTruth: bool) 
         )
     # ACTS' space points are for start parameters; the CKF makes its own for its seeds.
     only_ckf = all(finder.startswith("ckf") for finder in config.finders)
+    without = only_ckf or trackingGeometry is None  # and so without fits
     addEventReader(
         s,
         config.input,
         trackingGeometry,
-        outputSpacePoints="" if only_ckf else "spacepoints",
+        outputSpacePoints="" if without else "spacepoints",
         logLevel=acts.logging.INFO if config.verbose else acts.logging.WARNING,
         readTruth=hasTruth,
         outputMeasurementTable=MEASUREMENT_TABLE if config.track_states else "",
@@ -288,7 +293,7 @@ def graph_hooks(config: JobConfig, folder: Path | None) -> tuple[Any, ...]:
     return (GraphDump(folder),)
 
 
-def event_range(files: EventFiles, wanted: tuple[int | None, int | None]) -> tuple[int, int]:
+def event_range(files: EventInput, wanted: tuple[int | None, int | None]) -> tuple[int, int]:
     """Return the first event number and the last one + 1, checked against the input.
 
     Raises:
@@ -339,12 +344,7 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
             chains=job.chains,
             times=job.timer.result(folder / TIMING_FILE),
             collector=job.collector,
-            input_files=[
-                path
-                for group in resolve_inputs(config.input)
-                for paths in group.files.values()
-                for path in paths
-            ],
+            input_files=job.input_files,
             wall_seconds=time.perf_counter() - start,
             peak_memory_bytes=peak_memory_bytes(),
             service={name: service_record(remote) for name, remote in job.remotes.items()},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from trkx.io.event import Event
-from trkx.io.event_files import EventFiles
+from trkx.io.event_sources import EventInput
 from trkx.plugin.space_points import LabelledEvent, SpacePoints
 
 __all__ = ["labelled_event", "labelled_events"]
@@ -61,7 +61,7 @@ def _particles_of(event: Event, measurement: np.ndarray) -> tuple[np.ndarray, np
 
 
 def labelled_events(
-    files: EventFiles, first: int = 0, stop: int | None = None
+    files: EventInput, first: int = 0, stop: int | None = None
 ) -> Iterator[LabelledEvent]:
     """The events number `first` to `stop` - 1 of the files, in the order of their numbers."""
     for number in files.numbers[first:stop]:

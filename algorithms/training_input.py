@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trkx.io.errors import ConfigError, InputError, TrkxError
-from trkx.io.event_files import EventFiles
+from trkx.io.event_sources import EventInput, open_events
 from trkx.io.provenance import read_provenance
 
 __all__ = ["FIRST_TEST_SEED", "PT_MIN", "input_provenance", "open_training_events"]
@@ -24,13 +24,14 @@ def input_provenance(inputs: Sequence[str]) -> list[Any]:
     found = []
     for folder in inputs:
         try:
-            found.append(read_provenance(Path(folder) / "measurements.root"))
+            path = Path(folder)
+            found.append(read_provenance(path if path.is_file() else path / "measurements.root"))
         except (TrkxError, OSError, KeyError, ValueError):  # files of other programs carry none
             found.append(None)
     return found
 
 
-def open_training_events(inputs: Sequence[str]) -> EventFiles:
+def open_training_events(inputs: Sequence[str]) -> EventInput:
     """Open simulated events to train, or to choose settings, on.
 
     Raises:
@@ -44,7 +45,7 @@ def open_training_events(inputs: Sequence[str]) -> EventFiles:
                 f"{folder}: simulated with seed {seed}; seeds from {FIRST_TEST_SEED} on are for "
                 "tests only. Simulate others: trkx simulate --seed 1"
             )
-    files = EventFiles.open(inputs)
+    files = open_events(inputs)
     if not (files.has_truth and files.has_measurements):
         raise InputError(
             f"training and scores need truth, which {', '.join(inputs)} does not have; add "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -119,6 +120,17 @@ class EventFiles:
             for tables in group.tables.values():
                 for table in tables:
                     table.close()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files."""
+        tables = (t for g in self._groups for several in g.tables.values() for t in several)
+        return [table.path for table in tables]
+
+    @property
+    def acts_modules(self) -> bool:
+        """Module ids are those of an ACTS geometry."""
+        return True
 
     @property
     def available(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from trkx.io.errors import EmptyInputError, InputFileError, nearest_name
 from trkx.io.root_table import open_root_file, table_names
 
-__all__ = ["KINDS", "FileGroup", "resolve_inputs"]
+__all__ = ["KINDS", "FileGroup", "expand_inputs", "resolve_inputs"]
 
 # Name of the tree and of the file, and the branch that holds the event number.
 KINDS = {
@@ -48,20 +48,28 @@ def resolve_inputs(inputs: PathLike | Sequence[PathLike]) -> list[FileGroup]:
     Raises:
         InputFileError: something named is not there, or holds no file of a known kind.
     """
-    listed = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    if not listed:
-        raise InputFileError("no input given: pass a folder, ROOT files, or a glob pattern")
     folders: dict[Path, list[Path]] = {}
-    for item in listed:
-        for path in _expand(item):
-            if path.is_dir():
-                folders.setdefault(path, []).extend(_files_of_folder(path))
-            else:
-                folders.setdefault(path.parent, []).append(path)
+    for path in expand_inputs(inputs):
+        if path.is_dir():
+            folders.setdefault(path, []).extend(_files_of_folder(path))
+        else:
+            folders.setdefault(path.parent, []).append(path)
     groups: list[FileGroup] = []
     for folder, paths in folders.items():
         groups += _group(folder, list(dict.fromkeys(paths)))
     return groups
+
+
+def expand_inputs(inputs: PathLike | Sequence[PathLike]) -> list[Path]:
+    """The files and folders that names and glob patterns stand for, in the order given.
+
+    Raises:
+        InputFileError: there is none.
+    """
+    listed = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    if not listed:
+        raise InputFileError("no input given: pass a folder, ROOT files, or a glob pattern")
+    return [path for item in listed for path in _expand(item)]
 
 
 def _expand(item: PathLike) -> list[Path]:
@@ -114,7 +122,7 @@ def _kinds_in(path: Path) -> list[str]:
             raise EmptyInputError(f"{path} is a ROOT file with nothing in it; write it again")
     if not kinds:
         raise InputFileError(
-            f"{path} holds none of the trees {', '.join(KINDS)}; it holds "
+            f"{path} holds none of the trees {', '.join(KINDS)}, nor GNN4ITk of Athena; it holds "
             + (", ".join(trees) or "no tree")
         )
     return kinds

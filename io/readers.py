@@ -13,7 +13,7 @@ import numpy as np
 
 from trkx.io.errors import ConfigError, TreeError
 from trkx.io.event import BARCODE, Event, EventSource
-from trkx.io.event_files import EventFiles
+from trkx.io.event_sources import open_events
 from trkx.io.event_tables import table_of_columns, table_of_links
 from trkx.io.input_files import PathLike
 from trkx.io.reader_containers import (
@@ -54,7 +54,8 @@ _TRUE_COLUMNS = (
 class UprootEventReader(acts.examples.IReader):
     """Puts the measurements, space points and truth of an event on the whiteboard.
 
-    Reads what `trkx simulate` writes and what ACTS' C++ ROOT writers write; see `EventFiles`.
+    Reads what `trkx simulate` writes, what ACTS' C++ ROOT writers write, and Athena's dumps; see
+    `trkx.io.event_sources`.
     Measurements and space points keep the order of the file: index i of `measurements` is row i
     of the event. An event without hits gives empty containers.
 
@@ -117,7 +118,7 @@ class UprootEventReader(acts.examples.IReader):
         acts.examples.IReader.__init__(self, "UprootEventReader", level)
         self.files: Any = input
         if not isinstance(input, EventSource):
-            self.files = EventFiles.open(
+            self.files = open_events(
                 input,
                 branches=branches,
                 geometry_ids=None
@@ -273,7 +274,7 @@ def addEventReader(
     """
     source: Any = input
     if not isinstance(input, EventSource):
-        source = EventFiles.open(
+        source = open_events(
             input,
             branches=options.pop("branches", None),
             geometry_ids=None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import uproot
+from uproot.interpretation.jagged import AsJagged
+from uproot.interpretation.numerical import AsDtype
 
 from trkx.io.errors import (
     BranchError,
@@ -21,6 +23,7 @@ from trkx.io.errors import (
     TruncatedFileError,
     nearest_name,
 )
+from trkx.io.root_vectors import decode_lists, decode_strings
 
 __all__ = ["Jagged", "RootTable", "check_root_file", "open_root_file", "table_names"]
 
@@ -192,6 +195,35 @@ class RootTable:
         np.cumsum(ak.to_numpy(ak.num(array)), out=offsets[1:])
         return Jagged(offsets, self._cast(name, ak.to_numpy(ak.flatten(array)), dtype))
 
+    def read_lists(self, name: str, dtype: np.dtype | type, row: int) -> Jagged:
+        """Read one row of a column that holds a list of lists of numbers in each.
+
+        Raises:
+            BranchError, BranchTypeError, TruncatedFileError: with file, tree and branch.
+        """
+        kind = _vector_of(self._typename(self.stored_name(name)), "vector<")
+        if kind not in _LIST_ITEMS:
+            raise self._type_error(name, np.zeros(0), f"lists of lists of {np.dtype(dtype).name}")
+        lengths, items = self._decode(name, row, lambda raw: decode_lists(raw, _LIST_ITEMS[kind]))
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return Jagged(offsets, self._cast(name, items, dtype))
+
+    def holds_strings(self, name: str) -> bool:
+        """Whether a row of the column is a list of strings."""
+        return _vector_of(self._typename(self.stored_name(name)), "") == "string"
+
+    def read_strings(self, name: str, row: int) -> Jagged:
+        """Read one row of a column that holds a list of strings in each, as lists of uint8."""
+        if not self.holds_strings(name):
+            raise self._type_error(name, np.zeros(0), "a list of strings per row")
+        lengths, letters = self._decode(name, row, decode_strings)
+        return Jagged(np.concatenate([[0], np.cumsum(lengths)]), letters)
+
+    def holds_lists(self, name: str) -> bool:
+        """Whether a row of the column is a list of lists of numbers."""
+        return _vector_of(self._typename(self.stored_name(name)), "vector<") in _LIST_ITEMS
+
     def dtype(self, name: str) -> np.dtype:
         """Type of the column's numbers, float64 for whatever is not a number."""
         stored = self.stored_name(name)
@@ -229,11 +261,25 @@ class RootTable:
             return kind[:-2] in _NUMBERS
         return kind.startswith("vector<") and kind[7:-1] in _COMPACT_NUMBERS
 
-    def _array(self, name: str, start: int, stop: int | None) -> Any:
+    def _decode(
+        self, name: str, row: int, decode: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        raw = ak.to_numpy(self._array(name, row, row + 1, AsJagged(AsDtype("u1")))[0])
+        try:
+            return decode(raw)
+        except ValueError as error:
+            raise TruncatedFileError(
+                f"branch '{self.stored_name(name)}' of tree '{self.name}' in {self.path}, entry "
+                f"{row}, cannot be decoded: {_short(error)}; copy or write the file again"
+            ) from error
+
+    def _array(self, name: str, start: int, stop: int | None, *interpretation: Any) -> Any:
         stored = self.stored_name(name)
         try:
             return self._tree[stored].array(
-                entry_start=start, entry_stop=self.num_entries if stop is None else stop
+                *interpretation,
+                entry_start=start,
+                entry_stop=self.num_entries if stop is None else stop,
             )
         except Exception as error:
             raise TruncatedFileError(
@@ -264,6 +310,27 @@ _NUMBERS = (
     | {"bool", "float", "double", "Long64_t", "ULong64_t"}
 )
 _COMPACT_NUMBERS = {n.replace(" ", "") for n in _NUMBERS}
+
+
+# Items of the lists of lists that can be read, as uproot calls them.
+_LIST_ITEMS: dict[str, type] = {
+    "bool": np.bool_,
+    "int32_t": np.int32,
+    "uint32_t": np.uint32,
+    "int64_t": np.int64,
+    "uint64_t": np.uint64,
+    "float": np.float32,
+    "double": np.float64,
+}
+
+
+def _vector_of(typename: str, inner: str) -> str:
+    """What `vector<inner...>` holds innermost, '' for other types."""
+    kind = _plain_type(typename).replace(" ", "")
+    start = f"vector<{inner}"
+    if not kind.startswith(start):
+        return ""
+    return kind[len(start) :].rstrip(">")
 
 
 def _is_number(array: Any) -> bool:

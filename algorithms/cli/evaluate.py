@@ -126,10 +126,10 @@ def open_events(inputs: list[str], events: str) -> tuple[Any, list[int]]:
     from trkx.algorithms.job import event_range
     from trkx.algorithms.job_config import parse_event_range
     from trkx.io.errors import InputError
-    from trkx.io.event_files import EventFiles
+    from trkx.io.event_sources import open_events as open_files
 
     wanted = parse_event_range(events)
-    files = EventFiles.open(inputs)
+    files = open_files(inputs)
     if not (files.has_truth and files.has_measurements):
         raise InputError(
             f"an evaluation needs truth, which {', '.join(inputs)} does not have; add "

@@ -6,9 +6,12 @@ everything passes by DLPack, which copies nothing. Text has no DLPack: identitie
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
+
+_TAKEN = b"used_dltensor"  # the name by which a capsule's owner knows that it was taken
 
 
 def read_tensor(request: Any, name: str) -> np.ndarray | None:
@@ -23,4 +26,17 @@ def make_tensor(name: str, array: np.ndarray) -> Any:
     """An output of a response; its memory is shared, not copied."""
     import triton_python_backend_utils as pb
 
-    return pb.Tensor.from_dlpack(name, np.ascontiguousarray(array))
+    capsule = _contiguous(array).__dlpack__()
+    tensor = pb.Tensor.from_dlpack(name, capsule)
+    # The backend renames it to something else (Triton 2.51), at which numpy complains in the log.
+    ctypes.pythonapi.PyCapsule_SetName(ctypes.py_object(capsule), _TAKEN)
+    return tensor
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    """In C order; of an empty array, whose strides mean nothing, with those the backend expects."""
+    array = np.ascontiguousarray(array)
+    if array.size:
+        return array
+    after = np.cumprod([1, *array.shape[:0:-1]])[::-1]  # product of the lengths of later axes
+    return np.lib.stride_tricks.as_strided(array, strides=after * array.itemsize)

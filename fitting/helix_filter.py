@@ -27,7 +27,8 @@ def accumulate(
     Args:
         residuals: shape (2, H, T), of unit variance, slot 0 innermost.
         rows: shape (2, H, 5, T), their derivatives.
-        kicks: shape (2, H, 5, T), of the layers of the points; None: no scattering.
+        kicks: shape (2, H, 5, T), by the material of the layer of each point, at the point or
+            between it and the next one; None: no scattering.
 
     Returns:
         information matrix, shape (5, 5, T), its product with the change of parameters at the
@@ -39,13 +40,7 @@ def accumulate(
     squares = (residuals**2).sum(axis=(0, 1))
     outer = np.empty_like(information)
     for slot in range(n_slots - 1, -1, -1):
-        for row, residual in zip(rows[:, slot], residuals[:, slot], strict=True):
-            np.multiply(row[:, None], row[None], out=outer)
-            information += outer
-            gain += row * residual
-        if kicks is None:
-            continue
-        for kick in kicks[:, slot]:
+        for kick in () if kicks is None else kicks[:, slot]:
             np.multiply(information, kick[None], out=outer)
             blurred = outer.sum(axis=1)
             loss = 1.0 / (1.0 + (kick * blurred).sum(axis=0))
@@ -54,6 +49,10 @@ def accumulate(
             gain -= blurred * shift
             np.multiply(blurred[:, None], (blurred * loss)[None], out=outer)
             information -= outer
+        for row, residual in zip(rows[:, slot], residuals[:, slot], strict=True):
+            np.multiply(row[:, None], row[None], out=outer)
+            information += outer
+            gain += row * residual
     return information, gain, squares
 
 

@@ -183,7 +183,6 @@ def add_beam_pipe(points: PaddedPoints, radius: float, thickness: float) -> Padd
     Its place is on the line from the axis to the first point, which is near enough.
     """
     first = points.position[:, :1]
-    free = points.free if points.free is None else np.pad(points.free, ((0, 0), (1, 0), (0, 0)))
     r = np.hypot(first[0], first[1])
     scale = np.array([radius, radius, 0.0])[:, None, None] / np.maximum(r, 1e-9)
     new = {
@@ -195,18 +194,25 @@ def add_beam_pipe(points: PaddedPoints, radius: float, thickness: float) -> Padd
     }
     return replace(
         points,
-        free=free,
+        scatterer=_prepend(points.scatterer, first * scale),
+        free=_prepend(points.free, 0.0 * first),
         **{n: np.concatenate([new[n], getattr(points, n)], axis=-2) for n in new},
     )
+
+
+def _prepend(planes: np.ndarray | None, slot: np.ndarray) -> np.ndarray | None:
+    return None if planes is None else np.concatenate([slot, planes], axis=1)
 
 
 def _linearise(
     helix: np.ndarray, points: PaddedPoints, settings: HelixFitSettings
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Information, its product with the step to the minimum, and sum of squares; see `accumulate`."""
+    """Information, gain and sum of squares at a helix; see `accumulate`."""
     field = settings.field * TESLA
     passage, along_n, in_z = pass_points(helix, points.position)
     residuals, rows = whitened(helix, points, passage, (along_n, in_z))
+    if points.scatterer is not None:
+        passage, _, _ = pass_points(helix, points.scatterer)
     depth = crossed_depth(helix, points, passage)
     if settings.energy_loss > 0.0:
         inverse, inverse_beta = inverse_momenta(helix, field)

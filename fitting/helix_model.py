@@ -39,6 +39,8 @@ class PaddedPoints:
         thickness: shape (H, T), radiation lengths crossed at normal incidence.
         normal: shape (3, H, T), of the layer that the point is on; any length.
         used: shape (H, T), bool.
+        scatterer: shape (3, H, T), mm, where the material of the layer is, at the point or beyond
+            it; None: at the points.
         free: shape (3, H, T), unit vectors along which points do not measure, 0 where they
             measure two coordinates; None: all do.
     """
@@ -48,6 +50,7 @@ class PaddedPoints:
     thickness: np.ndarray
     normal: np.ndarray
     used: np.ndarray
+    scatterer: np.ndarray | None = None
     free: np.ndarray | None = None
 
     def take(self, tracks: np.ndarray) -> PaddedPoints:
@@ -226,9 +229,9 @@ def scattering_angles(helix: np.ndarray, depth: np.ndarray, field: float) -> np.
 
 
 def kicks(helix: np.ndarray, passage: Passage, angle: np.ndarray) -> np.ndarray:
-    """What a scattering by one standard deviation at each point does to the perigee parameters.
+    """What a scattering by one standard deviation on each layer does to the perigee parameters.
 
-    Extrapolated back, the helix beyond the point has these parameters minus those of the helix
+    Extrapolated back, the helix beyond the layer has these parameters minus those of the helix
     before it. Two directions: in azimuth, and in the polar angle at constant momentum.
 
     Returns:

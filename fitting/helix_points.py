@@ -27,6 +27,8 @@ class TrackPoints:
             point is material only.
         thickness: shape (M,), radiation lengths of the layer at normal incidence.
         normal: shape (M, 3), of the layer, any length.
+        scatterer: shape (M, 3), mm, where the layer's material is, at the point or between it and
+            the next one; None: at the points.
         free: shape (M, 3), unit vectors along strips, 0 for points that measure two coordinates;
             the fit moves points along them. None: there are no strips.
     """
@@ -37,6 +39,7 @@ class TrackPoints:
     dimension: np.ndarray
     thickness: np.ndarray
     normal: np.ndarray
+    scatterer: np.ndarray | None = None
     free: np.ndarray | None = None
 
     @classmethod
@@ -48,13 +51,15 @@ class TrackPoints:
         dimension: np.ndarray | int = 2,
         thickness: np.ndarray | float = 0.0,
         normal: np.ndarray | None = None,
+        scatterer: np.ndarray | None = None,
         free: np.ndarray | None = None,
     ) -> TrackPoints:
         """Check shapes and fill in what is not given.
 
         Args:
-            offsets, position, covariance, dimension, thickness, normal, free: see the class;
-                normals default to radial ones. Dimension and thickness may be one number for all.
+            offsets, position, covariance, dimension, thickness, normal, scatterer, free: see the
+                class; normals default to radial ones. Dimension and thickness may be one number
+                for all points.
 
         Raises:
             ValueError: shapes do not match, or offsets do not rise from 0 to the number of points.
@@ -81,6 +86,7 @@ class TrackPoints:
             np.broadcast_to(np.asarray(dimension, np.int64), (n,)),
             np.broadcast_to(np.asarray(thickness, np.float64), (n,)),
             normal,
+            scatterer,
             free,
         )
 
@@ -97,6 +103,7 @@ class TrackPoints:
             np.where(slots < lengths, self.thickness[rows], 0.0),
             _planes(self.normal[rows]),
             used,
+            None if self.scatterer is None else _planes(self.scatterer[rows]),
             None if self.free is None else _planes(self.free[rows]),
         )
 

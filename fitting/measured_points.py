@@ -12,6 +12,9 @@ from trkx.fitting.surface_table import SurfaceTable
 
 __all__ = ["SpacePointErrors", "points_on_surfaces", "points_without_surfaces"]
 
+MAXIMUM_SCALE = 1.5
+"""Material further beyond a point than this is not that of its layer."""
+
 
 @dataclass(frozen=True)
 class SpacePointErrors:
@@ -63,8 +66,9 @@ def points_on_surfaces(
             *axes, *(np.where(has, v, np.nan) for has, v in zip(measured, variances, strict=True))
         ),
         dimension,
-        table.thickness[rows] + table.layer_thickness[rows] * _first_on_layer(offsets, ids),
+        table.thickness[rows] + table.layer_thickness[rows] * _last_on_layer(offsets, ids),
         table.normal[rows],
+        position * _beyond(position, table.layer_radius[rows], table.layer_z[rows])[:, None],
         np.where(single[:, None], free, 0.0) if single.any() else None,
     )
 
@@ -104,10 +108,24 @@ def points_without_surfaces(
     return TrackPoints.make(offsets, position, covariance, 2, errors.thickness, normal)
 
 
-def _first_on_layer(offsets: np.ndarray, geometry_ids: np.ndarray) -> np.ndarray:
-    """Which points are not on the layer of the point before them, shape (M,), bool."""
+def _last_on_layer(offsets: np.ndarray, geometry_ids: np.ndarray) -> np.ndarray:
+    """Which points are not on the layer of the point after them, shape (M,), bool."""
     layer = geometry_ids >> np.uint64(36)
-    first = np.ones(len(layer), bool)
-    first[1:] = layer[1:] != layer[:-1]
-    first[offsets[:-1][np.diff(offsets) > 0]] = True
-    return first
+    last = np.ones(len(layer), bool)
+    last[:-1] = layer[1:] != layer[:-1]
+    last[offsets[1:][np.diff(offsets) > 0] - 1] = True
+    return last
+
+
+def _beyond(position: np.ndarray, radius: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """How many times further out than each point the material of its layer is, shape (M,).
+
+    Straight from the origin, which is good for some millimetres. 1 where it is not further out.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.where(
+            np.isfinite(radius),
+            radius / np.hypot(position[:, 0], position[:, 1]),
+            z / position[:, 2],
+        )
+    return np.where((scale > 1.0) & (scale < MAXIMUM_SCALE), scale, 1.0)

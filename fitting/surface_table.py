@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -32,6 +31,8 @@ class SurfaceTable:
         thickness: radiation lengths of the surface itself.
         layer_thickness: radiation lengths of passive material of its layer, which a track crosses
             once however many surfaces of the layer it crosses.
+        layer_radius, layer_z: mm, of the cylinder, or of the disc, that this material is on; NaN:
+            it is not on one.
     """
 
     geometry_id: np.ndarray
@@ -40,6 +41,8 @@ class SurfaceTable:
     axis1: np.ndarray
     thickness: np.ndarray
     layer_thickness: np.ndarray
+    layer_radius: np.ndarray
+    layer_z: np.ndarray
 
     @property
     def normal(self) -> np.ndarray:
@@ -84,15 +87,17 @@ def surface_table(trackingGeometry: Any) -> SurfaceTable:
     order = np.argsort(np.array(ids, np.uint64))
     geometry_id = np.array(ids, np.uint64)[order]
     center, unit0, unit1 = np.moveaxis(np.array(points).reshape(-1, 3, 3)[order], 1, 0)
-    passive = _passive_layers(trackingGeometry)
+    passive = _passive_layers(trackingGeometry, context)
     layers = (geometry_id >> _LAYER_BITS).tolist()
+    nothing = (0.0, np.nan, np.nan)
+    of_layer = np.array([passive.get(layer, nothing) for layer in layers]).reshape(-1, 3)
     return SurfaceTable(
         geometry_id,
         center,
         unit0 - center,
         unit1 - center,
         np.array(thickness)[order],
-        np.array([passive.get(layer, 0.0) for layer in layers]),
+        *of_layer.T,
     )
 
 
@@ -104,13 +109,28 @@ def radiation_lengths(surface: Any) -> float:
     return float(found[2]) / float(found[1]) if found else 0.0
 
 
-def _passive_layers(trackingGeometry: Any) -> dict[int, float]:
-    """Layer → mean radiation lengths of its surfaces without sensors, as of its supports."""
-    several = defaultdict(list)
+def _passive_layers(trackingGeometry: Any, context: Any) -> dict[int, tuple[float, float, float]]:
+    """Layer → radiation lengths, radius and z of its surface without sensors, as of its support.
+
+    Of several the thickest counts.
+    """
+    found: dict[int, tuple[float, float, float]] = {}
     for surface in trackingGeometry.extractMaterialSurfaces():
-        if surface.geometryId.sensitive == 0:
-            several[surface.geometryId.value >> int(_LAYER_BITS)].append(radiation_lengths(surface))
-    return {layer: float(np.mean(depths)) for layer, depths in several.items()}
+        identifier, depth = surface.geometryId, radiation_lengths(surface)
+        layer = identifier.value >> int(_LAYER_BITS)
+        if identifier.sensitive or not depth > found.get(layer, (0.0,))[0]:
+            continue
+        if surface.type == acts.SurfaceType.Cylinder:
+            found[layer] = (depth, _radius(surface), np.nan)
+        elif surface.type == acts.SurfaceType.Disc:
+            found[layer] = (depth, np.nan, surface.center(context)[2])
+        else:
+            found[layer] = (depth, np.nan, np.nan)
+    return found
+
+
+def _radius(surface: Any) -> float:
+    return float(surface.bounds[acts.CylinderBoundsValue.R])
 
 
 def beam_pipe(trackingGeometry: Any) -> tuple[float, float]:
@@ -122,13 +142,9 @@ def beam_pipe(trackingGeometry: Any) -> tuple[float, float]:
     innermost = np.hypot(table.center[:, 0], table.center[:, 1]).min(initial=np.inf)
     found = (0.0, 0.0)
     for surface in trackingGeometry.extractMaterialSurfaces():
-        depth = radiation_lengths(surface)
-        if (
-            surface.geometryId.sensitive == 0
-            and surface.type == acts.SurfaceType.Cylinder
-            and depth
-        ):
-            radius = float(surface.bounds[acts.CylinderBoundsValue.R])
-            if radius < innermost and (not found[0] or radius < found[0]):
-                found = (radius, depth)
+        if surface.geometryId.sensitive or surface.type != acts.SurfaceType.Cylinder:
+            continue
+        depth, radius = radiation_lengths(surface), _radius(surface)
+        if depth > 0.0 and radius < innermost and (not found[0] or radius < found[0]):
+            found = (radius, depth)
     return found

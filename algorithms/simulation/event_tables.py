@@ -60,9 +60,22 @@ def build_event_tables(
     """
     if sensors is None:
         readings = read_out(hits, measurements, modules, readout, noise, rng)
-        space_points = _space_points(readings, modules)
     else:
         readings = read_out_strips(hits, measurements, modules, readout, sensors, noise, rng)
+    return tables_of_readings(hits, readings, particles, modules, sensors)
+
+
+def tables_of_readings(
+    hits: Hits,
+    readings: Readings,
+    particles: dict[str, np.ndarray],
+    modules: ModuleTable,
+    sensors: StripSensors | None = None,
+) -> dict[str, EventColumns]:
+    """Put an event together whose measurements are read out; see `build_event_tables`."""
+    if sensors is None:
+        space_points = _space_points(readings, modules)
+    else:
         space_points = _space_points_of_strips(readings, modules, sensors)
     truth = _average_truth(hits, readings, particles)
     return {

@@ -32,7 +32,7 @@ from trkx.fitting.helix_model import (
     slide,
     whitened,
 )
-from trkx.fitting.helix_points import TrackPoints
+from trkx.fitting.helix_points import PointPlanes, TrackPoints
 from trkx.fitting.helix_start import start_helices
 
 __all__ = ["FitStatus", "HelixFitSettings", "HelixFits", "fit_helices"]
@@ -41,6 +41,7 @@ TESLA = 0.299792458e-3
 """1 T in e·GeV/mm, ACTS' unit."""
 
 MINIMUM_POINTS = 3
+FIRST_ITERATIONS = 2  # enough for most tracks
 
 
 class FitStatus(IntEnum):
@@ -62,7 +63,7 @@ class HelixFitSettings:
     energy_loss: float = 0.037  # GeV per radiation length, of a fast particle in silicon; 0: none
     beam_pipe: tuple[float, float] = (0.0, 0.0)  # radius in mm, radiation lengths; 0: none
     iterations: int = 8  # at most
-    tolerance: float = 1e-3  # converged when a step would reduce chi2 by less
+    tolerance: float = 0.01  # converged when a step reduces chi2 by less
     chunk: int = 1024  # tracks at a time: what fits into the cache
 
     def __post_init__(self) -> None:
@@ -120,9 +121,16 @@ def fit_helices(points: TrackPoints, settings: HelixFitSettings | None = None) -
     good = np.flatnonzero(fits.fitted)
     lengths = points.offsets[good + 1] - points.offsets[good]
     # Tracks of similar length are padded least.
-    ordered = good[np.argsort(lengths, kind="stable")]
-    for first in range(0, len(ordered), chosen.chunk):
-        _fit_chunk(points, ordered[first : first + chosen.chunk], chosen, fits)
+    good = good[np.argsort(lengths, kind="stable")]
+    planes = points.planes()
+    helix = np.full((5, n), np.nan)
+    for iterations in (FIRST_ITERATIONS, chosen.iterations):
+        # The few that need more iterations are put together, so that chunks stay full.
+        left = []
+        for first in range(0, len(good), chosen.chunk):
+            tracks = good[first : first + chosen.chunk]
+            left.append(_fit_chunk(planes, tracks, helix, iterations, chosen, fits))
+        good = np.concatenate([good[:0], *left])
     return fits
 
 
@@ -146,35 +154,56 @@ def _check(points: TrackPoints) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit_chunk(
-    points: TrackPoints, tracks: np.ndarray, settings: HelixFitSettings, fits: HelixFits
-) -> None:
-    """Fit some tracks and write the results into `fits`."""
-    padded = points.pad(tracks)
-    helix = start_helices(padded)
-    lost = ~np.isfinite(helix).all(axis=0)
-    fits.status[tracks[lost]] = FitStatus.DEGENERATE
+    planes: PointPlanes,
+    tracks: np.ndarray,
+    helices: np.ndarray,
+    iterations: int,
+    settings: HelixFitSettings,
+    fits: HelixFits,
+) -> np.ndarray:
+    """Fit some tracks and write the results into `fits`.
+
+    Args:
+        planes: points of all tracks.
+        tracks: which ones.
+        helices: shape (5, T), of all tracks, to start from; NaN: not started yet. Holds where the
+            tracks returned have come to.
+        iterations: at most.
+        settings: of the fit.
+        fits: of all tracks.
+
+    Returns:
+        the tracks that have not converged, marked so.
+    """
+    padded = planes.pad(tracks)
+    helix = helices[:, tracks]
+    if np.isnan(helix).any():
+        helix = start_helices(padded)
     if settings.scattering and settings.beam_pipe[1] > 0.0:
         padded = add_beam_pipe(padded, *settings.beam_pipe)
-    active = np.flatnonzero(~lost)
-    for _ in range(settings.iterations):
-        if len(active) < padded.used.shape[1]:
+    active = np.isfinite(helix).all(axis=0)
+    fits.status[tracks] = np.where(active, FitStatus.NOT_CONVERGED, FitStatus.DEGENERATE)
+    for _ in range(iterations):
+        if not active.all():
             padded, helix, tracks = padded.take(active), helix[:, active], tracks[active]
         if len(tracks) == 0:
-            return
+            break
         padded = slide(helix, padded)
         information, gain, squares = _linearise(helix, padded, settings)
         covariance = invert(information)
         step = (covariance * gain[None]).sum(axis=1)
         improvement = (gain * step).sum(axis=0)
-        lost = ~np.isfinite(improvement)
-        fits.status[tracks[lost]] = FitStatus.DEGENERATE
         helix = helix + step
         with np.errstate(invalid="ignore"):
             done = improvement < settings.tolerance
         chi2 = np.maximum(squares - improvement, 0.0)
         _store(fits, tracks[done], helix[:, done], covariance[..., done], chi2[done], settings)
-        active = np.flatnonzero(~done & ~lost)
-    fits.status[tracks[active]] = FitStatus.NOT_CONVERGED
+        lost = ~np.isfinite(improvement)
+        fits.status[tracks[lost]] = FitStatus.DEGENERATE
+        active = ~done & ~lost
+    tracks, helix = tracks[active[: len(tracks)]], helix[:, active[: len(tracks)]]
+    helices[:, tracks] = helix
+    return tracks
 
 
 def add_beam_pipe(points: PaddedPoints, radius: float, thickness: float) -> PaddedPoints:

@@ -90,21 +90,39 @@ class TrackPoints:
             free,
         )
 
+    def planes(self) -> PointPlanes:
+        """The columns laid out for `PointPlanes.pad`."""
+        return PointPlanes(
+            self.offsets,
+            self.dimension > 0,
+            self.thickness,
+            {
+                name: np.ascontiguousarray(column.T)
+                for name in ("position", "covariance", "normal", "scatterer", "free")
+                if (column := getattr(self, name)) is not None
+            },
+        )
+
+
+@dataclass(frozen=True)
+class PointPlanes:
+    """Points with one row of memory per coordinate: shapes (3, M), (6, M) and (M,)."""
+
+    offsets: np.ndarray
+    measuring: np.ndarray
+    thickness: np.ndarray
+    planes: dict[str, np.ndarray]
+
     def pad(self, tracks: np.ndarray) -> PaddedPoints:
         """Lay the points of some tracks side by side, in as many slots as the longest has."""
         lengths = self.offsets[tracks + 1] - self.offsets[tracks]
         slots = np.arange(max(int(lengths.max(initial=0)), 1))[:, None]
-        used = slots < lengths
-        rows = np.where(used, self.offsets[tracks] + slots, 0)
-        used &= self.dimension[rows] > 0 if len(self.position) else used
+        there = slots < lengths
+        rows = np.where(there, self.offsets[tracks] + slots, 0)
         return PaddedPoints(
-            _planes(self.position[rows]),
-            _planes(self.covariance[rows]),
-            np.where(slots < lengths, self.thickness[rows], 0.0),
-            _planes(self.normal[rows]),
-            used,
-            None if self.scatterer is None else _planes(self.scatterer[rows]),
-            None if self.free is None else _planes(self.free[rows]),
+            thickness=np.where(there, self.thickness[rows], 0.0),
+            used=there & self.measuring[rows],
+            **{name: np.take(plane, rows, axis=1) for name, plane in self.planes.items()},
         )
 
 
@@ -155,7 +173,3 @@ def cylinder_covariance(
 def _square(axis: np.ndarray) -> np.ndarray:
     x, y, z = np.asarray(axis, np.float64).T
     return np.stack([x * x, x * y, y * y, x * z, y * z, z * z], axis=1)
-
-
-def _planes(columns: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(np.moveaxis(columns, -1, 0))

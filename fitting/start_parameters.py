@@ -10,7 +10,13 @@ import acts.arrow
 import acts.examples
 import numpy as np
 
-__all__ = ["ProtoTracksToSpacePointSeeds", "addStartParameters"]
+from trkx.fitting.helix_algorithm import addHelixFit
+
+__all__ = ["STARTS", "ProtoTracksToSpacePointSeeds", "addHelixStart", "addStartParameters"]
+
+STARTS = ("circle", "helix")
+"""Where start parameters come from: ACTS' estimate at the first hit, or a helix fit, at the beam
+line."""
 
 MINIMUM_SPACE_POINTS = 3
 """A helix through fewer points is not determined."""
@@ -27,6 +33,9 @@ START_SIGMAS = (
 """Uncertainties of the estimate: two local coordinates, φ, θ, q/p, time; ACTS adds 10% and
 0.1 / GeV to that of q/pT. With 1° in θ, ACTS' default, or more, the first two hits at
 |eta| > 3, half a millimetre apart, can turn the track over the beam axis."""
+
+HELIX_VAR_INFLATION = 100.0
+"""Factor on the covariance of a helix fit that another fit starts from."""
 
 OVERLAP_DISTANCE = 10.0
 """Hits nearer to each other lie on overlapping modules of one layer, mm."""
@@ -262,3 +271,63 @@ def addStartParameters(
         )
     )
     return s
+
+
+def addHelixStart(
+    s: Any,
+    trackingGeometry: Any,
+    field: Any,
+    inputProtoTracks: str,
+    outputTrackParameters: str,
+    outputProtoTracks: str,
+    inputMeasurements: str = "measurement_subset",
+    inputMeasurementTable: str = "measurement_table",
+    varInflation: float = HELIX_VAR_INFLATION,
+    logLevel: Any = None,
+) -> Any:
+    """Start at the beam line, with the parameters of a helix fit.
+
+    It needs measurements only, no space points, and so takes strips of one coordinate as well.
+
+    Args:
+        s: the sequencer.
+        trackingGeometry: ACTS tracking geometry.
+        field: magnetic field provider; what it is at the origin holds for the helix.
+        inputProtoTracks: whiteboard key of the proto tracks, hits ordered outward.
+        outputTrackParameters: key of the parameters.
+        outputProtoTracks: key of the proto tracks that have parameters, in the same order.
+        inputMeasurements: key of the `MeasurementSubset` of all measurements.
+        inputMeasurementTable: key of their table.
+        varInflation: factor on the covariance, so that the fit does not use the hits twice.
+        logLevel: level of the algorithms.
+
+    Returns:
+        the sequencer.
+    """
+    tracks = f"{outputTrackParameters}_helices"
+    addHelixFit(
+        s,
+        inputProtoTracks=inputProtoTracks,
+        outputTracks=tracks,
+        trackingGeometry=trackingGeometry,
+        field=field_along_z(field),
+        inputMeasurements=inputMeasurements,
+        inputMeasurementTable=inputMeasurementTable,
+        varInflation=varInflation,
+        outputProtoTracks=outputProtoTracks,
+        logLevel=logLevel,
+    )
+    s.addAlgorithm(
+        acts.examples.TracksToParameters(
+            level=logLevel or acts.logging.ERROR,
+            inputTracks=tracks,
+            outputTrackParameters=outputTrackParameters,
+        )
+    )
+    return s
+
+
+def field_along_z(field: Any) -> float:
+    """The field at the origin along z, tesla."""
+    cache = field.makeCache(acts.MagneticFieldContext())
+    return float(field.getField(acts.Vector3(0.0, 0.0, 0.0), cache)[2] / acts.UnitConstants.T)

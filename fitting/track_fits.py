@@ -9,7 +9,8 @@ import acts
 import acts.examples
 
 from trkx.fitting.fit_summary import FitSummary, FitSummaryAlgorithm
-from trkx.fitting.start_parameters import addStartParameters
+from trkx.fitting.start_parameters import STARTS, addHelixStart, addStartParameters
+from trkx.io.errors import ConfigError
 
 __all__ = [
     "GlobalChi2Settings",
@@ -66,6 +67,7 @@ def addKalmanFit(
     settings: KalmanSettings | None = None,
     summary: FitSummary | None = None,
     logLevel: Any = None,
+    start: str = "circle",
 ) -> Any:
     """Fit proto tracks with ACTS' Kalman filter and smoother.
 
@@ -84,6 +86,8 @@ def addKalmanFit(
         settings: settings of the fitter; default `KalmanSettings()`.
         summary: filled with the numbers of found, started and fitted tracks.
         logLevel: level of the algorithms.
+        start: where start parameters come from, of `STARTS`. `helix` needs `measurement_subset`
+            and `measurement_table` on the whiteboard, and no space points.
 
     Returns:
         the sequencer.
@@ -102,6 +106,7 @@ def addKalmanFit(
         initialVarInflation=chosen.startVarInflation,
         summary=summary,
         logLevel=logLevel,
+        start=start,
     )
 
 
@@ -117,6 +122,7 @@ def addGlobalChi2Fit(
     settings: GlobalChi2Settings | None = None,
     summary: FitSummary | None = None,
     logLevel: Any = None,
+    start: str = "circle",
 ) -> Any:
     """Fit proto tracks with ACTS' global chi2 fitter; arguments as for `addKalmanFit`."""
     chosen = settings or GlobalChi2Settings()
@@ -133,6 +139,7 @@ def addGlobalChi2Fit(
         initialVarInflation=chosen.startVarInflation,
         summary=summary,
         logLevel=logLevel,
+        start=start,
     )
 
 
@@ -228,22 +235,36 @@ def _add_fit(
     initialVarInflation: tuple[float, ...],
     summary: FitSummary | None,
     logLevel: Any,
+    start: str,
 ) -> Any:
     started, parameters, all_fits = (
         f"{outputTracks}_{key}" for key in ("started", "start_parameters", "with_failures")
     )
-    addStartParameters(
-        s,
-        trackingGeometry,
-        field,
-        inputProtoTracks=inputProtoTracks,
-        outputTrackParameters=parameters,
-        outputProtoTracks=started,
-        inputSpacePoints=inputSpacePoints,
-        inputSpacePointTable=inputSpacePointTable,
-        initialVarInflation=initialVarInflation,
-        logLevel=logLevel,
-    )
+    if start not in STARTS:
+        raise ConfigError(f"start: {start!r} is none of {', '.join(STARTS)}")
+    if start == "helix":
+        addHelixStart(
+            s,
+            trackingGeometry,
+            field,
+            inputProtoTracks=inputProtoTracks,
+            outputTrackParameters=parameters,
+            outputProtoTracks=started,
+            logLevel=logLevel,
+        )
+    else:
+        addStartParameters(
+            s,
+            trackingGeometry,
+            field,
+            inputProtoTracks=inputProtoTracks,
+            outputTrackParameters=parameters,
+            outputProtoTracks=started,
+            inputSpacePoints=inputSpacePoints,
+            inputSpacePointTable=inputSpacePointTable,
+            initialVarInflation=initialVarInflation,
+            logLevel=logLevel,
+        )
     s.addAlgorithm(
         acts.examples.TrackFittingAlgorithm(
             level=logLevel or acts.logging.FATAL,

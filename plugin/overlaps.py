@@ -41,7 +41,6 @@ def nearest_overlap(hit, layer, module, cell_start, barrel, along, windows, used
     reach = windows[own, mode, 2]
     middle = m if mode == 0 else (first if mode == 1 else second)
     along_z = barrel[layer[middle]]
-    t0, a0, _ = _residuals(hit, first, second, mode, m, s, along_z)
     scale = np.float32(N_ALONG) / (along[own, 1] - along[own, 0])
     v = hit[m, Z] if barrel[own] else hit[m, R]
     a_lo = max(int((v - reach - along[own, 0]) * scale), 0)
@@ -51,10 +50,21 @@ def nearest_overlap(hit, layer, module, cell_start, barrel, along, windows, used
     b_hi = int(np.floor((hit[m, PHI] + width + np.float32(np.pi)) * (N_PHI / _TWO_PI)))
     b_hi = min(b_hi, b_lo + N_PHI - 1)
     best, found = np.float32(1.0), -1
+    t0, a0 = np.float32(0), np.float32(0)
+    alone = True  # few hits have another one within reach: only those need residuals
     for a in range(a_lo, a_hi + 1):
-        for b in range(b_lo, b_hi + 1):
-            cell = (own * N_ALONG + a) * N_PHI + (b + N_PHI) % N_PHI
-            for h in range(cell_start[cell], cell_start[cell + 1]):
+        base = (own * N_ALONG + a) * N_PHI
+        # Cells that follow each other in azimuth do so in the table; the range may wrap around.
+        for part in range(2):
+            if part == 0:
+                first_cell, last_cell = max(b_lo, 0), min(b_hi, N_PHI - 1)
+            elif b_lo < 0:
+                first_cell, last_cell = b_lo + N_PHI, N_PHI - 1
+            elif b_hi >= N_PHI:
+                first_cell, last_cell = 0, b_hi - N_PHI
+            else:
+                break
+            for h in range(cell_start[base + first_cell], cell_start[base + last_cell + 1]):
                 if used[h] or module[h] == module[m]:
                     continue
                 dx = hit[h, X] - hit[m, X]
@@ -62,6 +72,9 @@ def nearest_overlap(hit, layer, module, cell_start, barrel, along, windows, used
                 dz = hit[h, Z] - hit[m, Z]
                 if dx * dx + dy * dy + dz * dz > reach * reach:
                     continue
+                if alone:
+                    t0, a0, _ = _residuals(hit, first, second, mode, m, s, along_z)
+                    alone = False
                 t1, a1, _ = _residuals(hit, first, second, mode, h, s, along_z)
                 dt, da = (t1 - t0) / w_t, (a1 - a0) / w_a
                 chi2 = dt * dt + da * da

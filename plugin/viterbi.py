@@ -42,19 +42,29 @@ def _extract(source, target, weight, offset, first, link, gap_cost, min_hits, mi
     node_best = np.empty(n_nodes, np.float32)
     node_edge = np.empty(n_nodes, np.int32)
     length = np.empty(n, np.int32)
+    ends = np.empty(n, np.int64)  # edges that a track may end with
     hits = np.empty(n_nodes, np.int32)
     hit_score = np.empty(n_nodes, np.float32)
     starts = np.zeros(n_nodes + 1, np.int32)
     n_tracks, n_hits = 0, 0
-    for _ in range(n_passes):
+    alive = np.arange(n)
+    for sweep in range(n_passes):
+        if sweep > 0:
+            left = 0
+            for x in range(len(alive)):
+                e = alive[x]
+                if used[source[e]] or used[target[e]]:
+                    best[e] = np.float32(-1e9)
+                else:
+                    alive[left] = e
+                    left += 1
+            alive = alive[:left]
         node_best[:] = 0
         node_edge[:] = -1
-        for e in range(n):
+        n_ends = 0
+        for e in alive:
             back[e] = -1
             length[e] = 2
-            if used[source[e]] or used[target[e]]:
-                best[e] = np.float32(-1e9)
-                continue
             best[e] = weight[e]
             for t in range(offset[e], offset[e + 1]):
                 a = first[t]
@@ -74,13 +84,13 @@ def _extract(source, target, weight, offset, first, link, gap_cost, min_hits, mi
             if best[e] > node_best[target[e]]:
                 node_best[target[e]] = best[e]
                 node_edge[target[e]] = e
-        order = np.argsort(-best)
+            if best[e] > 0 and length[e] >= min_hits:
+                ends[n_ends] = e
+                n_ends += 1
+        order = ends[:n_ends][np.argsort(-best[ends[:n_ends]])]
         found = 0
-        for q in range(n):
-            e = order[q]
-            if best[e] <= 0:
-                break
-            if length[e] < min_hits or used[target[e]]:
+        for e in order:
+            if used[target[e]]:
                 continue
             clash = False
             x = e

@@ -38,17 +38,15 @@ class ServiceSettings:
         """Certificates and token.
 
         Raises:
-            ServerError: a file is missing.
-            ConfigError: the token file cannot be read.
+            ServerError: a file is missing, or the token cannot be one.
         """
-        from trkx.plugin.serving.security import Security
+        from trkx.plugin.serving.security import Security, check_token, read_token
 
         token = os.environ.get(TOKEN_VARIABLE)
         if self.token_file is not None:
-            try:
-                token = self.token_file.read_text().strip()
-            except OSError as error:
-                raise ConfigError(f"token_file: {self.token_file}: {error.strerror}") from error
+            token = read_token(self.token_file)
+        elif token is not None:
+            token = check_token(token.strip(), TOKEN_VARIABLE)
         if self.tls is None:
             return Security(token=token)
         certificate, key = self.tls / "client.pem", self.tls / "client.key"

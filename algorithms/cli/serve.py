@@ -93,6 +93,13 @@ def add_parser(subparsers: Any) -> None:
         help="listen beyond this machine without --tls: whoever reaches the port can use the "
         "server, and read and change what it exchanges",
     )
+    add(
+        "--restarts",
+        type=int,
+        default=5,
+        metavar="N",
+        help="start the server anew when it ends by itself, up to N times in ten minutes (5)",
+    )
     add("--log", type=Path, metavar="FILE", help="file for the server's log")
     add("--export", type=Path, metavar="DIR", help="write the model repository and stop")
     add("--force", action="store_true", help="with --export: replace what DIR holds")
@@ -149,23 +156,15 @@ def _check_address(args: argparse.Namespace) -> None:
     )
 
 
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        token = path.read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"--token-file {path}: {error.strerror}") from error
-    if not token or not token.isascii() or any(c in token for c in " ,=\n"):
-        raise ConfigError(
-            f"--token-file {path}: a token is one word of letters and digits, not '{token[:8]}…'"
-        )
-    return token
+def _note(text: str) -> None:
+    print(text, flush=True)
 
 
 def _serve(args: argparse.Namespace, repository: Path) -> None:
     from trkx.plugin.serving.certificates import CertificateFolder
+    from trkx.plugin.serving.security import read_token
     from trkx.plugin.serving.server import ServerConfig, TritonServer
+    from trkx.plugin.serving.supervisor import Supervisor
 
     hosts = [*filter(None, args.host_names.split(",")), "localhost", "127.0.0.1"]
     if args.address not in (*LOOPBACK, "0.0.0.0", "::"):
@@ -180,7 +179,7 @@ def _serve(args: argparse.Namespace, repository: Path) -> None:
         threads=args.threads or max(1, (cores or 1) // args.instances),
         certificates=None if args.tls is None else CertificateFolder.open(args.tls, hosts),
         mutual=args.mutual,
-        token=_token(args.token_file),
+        token=None if args.token_file is None else read_token(args.token_file),
         log=args.log,
     )
     stop = threading.Event()
@@ -193,6 +192,5 @@ def _serve(args: argparse.Namespace, repository: Path) -> None:
         if args.tls is not None:
             print(f"clients  --tls {args.tls}")
         print(f"log      {server.log}", flush=True)
-        while not stop.wait(1.0):
-            server.check_alive()
+        Supervisor(server, restarts=args.restarts, tell=_note).watch(stop)
     print("stopped")

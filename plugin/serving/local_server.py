@@ -20,7 +20,7 @@ class LocalServer:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self) -> Endpoint:
-        """Start the server, if it does not run, and return where it is.
+        """Start the server, anew if it ended, and return where it is.
 
         Raises:
             ServerError: there is no Triton here, or it does not start.
@@ -36,6 +36,8 @@ class LocalServer:
             except BaseException:
                 self.stop()
                 raise
+        elif self._server.what_ended() is not None:
+            self._server.restart()
         return self._server.endpoint
 
     def stop(self) -> None:

@@ -206,11 +206,11 @@ class RemotePipeline:
         assert self._start_server is not None
         self.counters.count("fallbacks")
         with self._lock:
+            try:
+                endpoint = self._start_server()  # anew, if it ended
+            except ServerError as error:
+                raise ServiceError(f"a server of this job: {error}") from error
             if self._own_pool is None:
-                try:
-                    endpoint = self._start_server()
-                except ServerError as error:
-                    raise ServiceError(f"a server of this job: {error}") from error
                 self._own_pool = self._pool([endpoint])
                 self.counters.count("servers_started")
         deadline = time.monotonic() + self.config.policy.total_seconds

@@ -10,6 +10,36 @@ from trkx.plugin.errors import ServerError
 TOKEN_HEADER = "trkx-token"
 
 
+def read_token(path: Path) -> str:
+    """The token in a file, as servers and clients need it.
+
+    Raises:
+        ServerError: the file cannot be read, or does not hold one word.
+    """
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ServerError(f"token file {path}: {why}") from error
+    return check_token(token, f"token file {path}")
+
+
+def check_token(token: str, source: str) -> str:
+    """Return a token that can travel in a header and in an argument of Triton.
+
+    Args:
+        token: what users gave.
+        source: where they gave it, for the message, which does not repeat the token.
+
+    Raises:
+        ServerError: it is empty, or not a word of letters, digits and -._~+/
+    """
+    if not token or not all(c.isascii() and (c.isalnum() or c in "-._~+/") for c in token):
+        what = "is empty" if not token else "has other characters"
+        raise ServerError(f"{source}: a token is one word of letters, digits and -._~+/; it {what}")
+    return token
+
+
 @dataclass(frozen=True)
 class Security:
     """Certificate files and token of a client."""

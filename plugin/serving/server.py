@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any, Self
 from trkx.plugin.errors import ServerError, ServiceError
 from trkx.plugin.serving.certificates import CertificateFolder
 from trkx.plugin.serving.endpoint import Endpoint
+from trkx.plugin.serving.processes import children, is_running, remove_shared_memory
 from trkx.plugin.serving.runtime import Runtime
 from trkx.plugin.serving.security import TOKEN_HEADER, Security
 from trkx.plugin.serving.transport import connect
@@ -79,6 +81,8 @@ class TritonServer:
     config: ServerConfig
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _scratch: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    _models: tuple[int, ...] = field(default=(), repr=False)  # their processes, once ready
+    _memory: str = field(default_factory=lambda: f"trkx-server-{secrets.token_hex(8)}-", repr=False)
     log: Path = field(default_factory=Path)
 
     @property
@@ -143,7 +147,24 @@ class TritonServer:
         self._scratch = tempfile.TemporaryDirectory(prefix="trkx-triton-")
         scratch = Path(self._scratch.name)
         self.log = self.config.log or scratch / "server.log"
-        command = [str(runtime.binary), *self._arguments(runtime.copy_backends(scratch))]
+        runtime.copy_backends(scratch)
+        self._launch()
+        return self
+
+    def restart(self) -> None:
+        """End what is left of the server and start it again, on the same ports.
+
+        Raises:
+            ServerError: as `start`.
+        """
+        self._end(0.0)
+        self._launch()
+
+    def _launch(self) -> None:
+        """Start the process and wait until it is ready; give everything back where it is not."""
+        assert self._scratch is not None
+        runtime = Runtime.find()
+        command = [str(runtime.binary), *self._arguments(Path(self._scratch.name) / "backends")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -158,7 +179,7 @@ class TritonServer:
         except BaseException:
             self.stop()
             raise
-        return self
+        self._models = tuple(children(self.pid))
 
     def _arguments(self, backends: Path) -> list[str]:
         c = self.config
@@ -175,6 +196,7 @@ class TritonServer:
             # One event is a few MB: no growing in steps of one megabyte.
             "--backend-config=python,shm-default-byte-size=16777216",
             "--backend-config=python,shm-growth-byte-size=16777216",
+            f"--backend-config=python,shm-region-prefix-name={self._memory}",
             "--exit-timeout-secs=20",
             "--disable-auto-complete-config",
             *self._guards(),
@@ -220,6 +242,20 @@ class TritonServer:
         if self._process is None or self._process.poll() is not None:
             raise ServerError(f"the Triton server ended by itself. {self.last_words()}")
 
+    @property
+    def models(self) -> tuple[int, ...]:
+        """Numbers of the models' processes, one per instance."""
+        return self._models
+
+    def what_ended(self) -> str | None:
+        """What of a server that should run does not; None: all runs."""
+        if self._process is None:
+            return None
+        if self._process.poll() is not None:
+            return f"the Triton server ended by itself (status {self._process.returncode})"
+        gone = [pid for pid in self._models if not is_running(pid)]
+        return f"process {gone[0]} of a model ended by itself" if gone else None
+
     def ready(self) -> bool:
         """Whether the server answers and all models are loaded."""
         transport = connect(self.endpoint, self.client_security)
@@ -241,19 +277,26 @@ class TritonServer:
 
     def stop(self, seconds: float = 30.0) -> None:
         """Stop the server: requests in flight are answered first, then its processes end."""
-        process, self._process = self._process, None
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)  # a frozen one cannot end
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(seconds)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)  # stubs outlive a server that was killed
-            process.wait()
+        self._end(seconds)
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
+
+    def _end(self, seconds: float) -> None:
+        """End the processes, at once where there is no time or one of them is gone already."""
+        broken = self.what_ended() is not None
+        process, self._process, self._models = self._process, None, ()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                if not broken and seconds > 0:
+                    os.killpg(process.pid, signal.SIGCONT)  # a frozen one cannot end
+                    process.terminate()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(seconds)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # stubs outlive a server that was killed
+            process.wait()
+        remove_shared_memory(self._memory)
 
     def __enter__(self) -> Self:
         return self.start() if self._process is None else self

@@ -17,7 +17,7 @@ from trkx.plugin.serving.endpoint import Endpoint
 from trkx.plugin.serving.security import Security
 
 # A server that says one of these may answer the next time, or another server may. INTERNAL: the
-# model's process died, which Triton starts anew.
+# model's process died; `trkx serve` then starts the server anew.
 TRANSIENT = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "CANCELLED", "INTERNAL"}
     | {"UNKNOWN", "408", "429", "499", "500", "502", "503", "504"}

@@ -14,6 +14,7 @@ from trkx.plugin.serving.remote_pipeline import RemoteConfig, RemotePipeline
 from trkx.plugin.serving.repository import RepositoryConfig, write_repository
 from trkx.plugin.serving.retry import RetryPolicy
 from trkx.plugin.serving.server import ServerConfig, TritonServer
+from trkx.plugin.serving.supervisor import Supervisor
 from trkx.plugin.space_points import SpacePoints
 
 NEEDED = ("pytriton", "torch", "numba")
@@ -73,14 +74,28 @@ def expected(events, pipeline):
     return [pipeline(points) for points in events]
 
 
+@contextlib.contextmanager
+def supervision(server):
+    """What `trkx serve` does with a server."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Supervisor(server).watch, args=(stop,))
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
 @pytest.fixture
 def start_server(repository):
     """Start servers that end with the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(folder=None, **settings):
+        def start(folder=None, supervised=False, **settings):
             config = ServerConfig(folder or repository, **{**FREE, **settings})
-            return stack.enter_context(TritonServer(config))
+            server = stack.enter_context(TritonServer(config))
+            if supervised:
+                stack.enter_context(supervision(server))
+            return server
 
         yield start
 

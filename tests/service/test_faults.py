@@ -61,7 +61,8 @@ def test_a_server_that_is_killed_and_comes_back(start_server, client, events, ex
 
 
 def test_a_server_that_is_frozen(start_server, client, events, expected, same):
-    server = start_server()
+    # Triton may end by being thawed: locks between its processes have expired.
+    server = start_server(supervised=True)
     remote = client(server.grpc_url, seconds=1.0, breaker_seconds=1.0)
     freeze = later(0.2, os.killpg, server.pid, signal.SIGSTOP)
     thaw = later(3.0, os.killpg, server.pid, signal.SIGCONT)
@@ -70,12 +71,16 @@ def test_a_server_that_is_frozen(start_server, client, events, expected, same):
     thaw.join()
     assert answers(remote)["in-process"] > 0
     before = answers(remote).get(server.grpc_url, 0)
-    for _ in range(15):  # it first works off what waited while it was frozen
-        time.sleep(1.0)
-        same([remote(events[0])], expected[:1])
-        if answers(remote).get(server.grpc_url, 0) > before:
-            break
+    ask_until_answered(remote, server, events, expected, same, before)
     assert answers(remote)[server.grpc_url] > before, "it is asked again once it answers"
+
+
+def ask_until_answered(remote, server, events, expected, same, before, seconds=180.0):
+    """Ask until the server has answered more than `before`; meanwhile the fallback does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and answers(remote).get(server.grpc_url, 0) <= before:
+        same([remote(events[0])], expected[:1])
+        time.sleep(0.2)
 
 
 def test_one_of_two_servers_goes(start_server, client, events, expected, same):
@@ -165,26 +170,17 @@ def test_damaged_replies(protocol, server, proxy, client, events, expected, same
     assert remote.counters.as_json()["failures"]
 
 
-def test_a_server_without_memory(start_server, client, events, expected, same):
-    """The model's process is killed, as the kernel does when memory is short."""
-    server = start_server()
-    remote = client(server.grpc_url)
+def test_a_models_process_that_is_killed(start_server, client, events, expected, same):
+    """As the kernel does when memory is short; Triton alone would never answer again."""
+    server = start_server(supervised=True)
+    remote = client(server.grpc_url, breaker_seconds=1.0)
     same([remote(events[0])], expected[:1])
-    stub = next(pid for pid in children(server.pid) if "stub" in command(pid))
-    timer = later(0.3, os.kill, stub, signal.SIGKILL)
+    timer = later(0.3, os.kill, server.models[0], signal.SIGKILL)
     same(run_events(remote, events), expected)
     timer.join()
-    assert server.grpc_url in answers(remote)
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(p) for p in file.read().split()]
-
-
-def command(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read().decode(errors="replace")
+    before = answers(remote)[server.grpc_url]
+    ask_until_answered(remote, server, events, expected, same, before)
+    assert answers(remote)[server.grpc_url] > before, "it is started anew, and asked again"
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path):

@@ -15,23 +15,9 @@ from enum import IntEnum
 
 import numpy as np
 
-from trkx.fitting.helix_filter import accumulate, invert
-from trkx.fitting.helix_model import (
-    D0,
-    KAPPA,
-    PHI,
-    TAU,
-    Z0,
-    PaddedPoints,
-    bends,
-    crossed_depth,
-    inverse_momenta,
-    kicks,
-    pass_points,
-    scattering_angles,
-    slide,
-    whitened,
-)
+from trkx.fitting.helix_expansion import Expansion
+from trkx.fitting.helix_filter import invert
+from trkx.fitting.helix_model import D0, KAPPA, PHI, TAU, Z0, PaddedPoints, slide
 from trkx.fitting.helix_points import PointPlanes, TrackPoints
 from trkx.fitting.helix_start import start_helices
 
@@ -41,7 +27,6 @@ TESLA = 0.299792458e-3
 """1 T in e·GeV/mm, ACTS' unit."""
 
 MINIMUM_POINTS = 3
-FIRST_ITERATIONS = 2  # enough for most tracks
 
 
 class FitStatus(IntEnum):
@@ -62,7 +47,7 @@ class HelixFitSettings:
     scattering: bool = True  # on layers with a thickness
     energy_loss: float = 0.037  # GeV per radiation length, of a fast particle in silicon; 0: none
     beam_pipe: tuple[float, float] = (0.0, 0.0)  # radius in mm, radiation lengths; 0: none
-    iterations: int = 8  # at most
+    iterations: int = 10  # at most, after five with new derivatives each
     tolerance: float = 0.01  # converged when a step reduces chi2 by less
     chunk: int = 1024  # tracks at a time: what fits into the cache
 
@@ -75,6 +60,11 @@ class HelixFitSettings:
         radius, depth = self.beam_pipe
         if radius < 0 or depth < 0 or self.energy_loss < 0:
             raise ValueError("beam_pipe and energy_loss must not be negative")
+
+    @property
+    def native_field(self) -> float:
+        """Field in e·GeV/mm, ACTS' unit."""
+        return self.field * TESLA
 
 
 @dataclass(frozen=True)
@@ -124,12 +114,14 @@ def fit_helices(points: TrackPoints, settings: HelixFitSettings | None = None) -
     good = good[np.argsort(lengths, kind="stable")]
     planes = points.planes()
     helix = np.full((5, n), np.nan)
-    for iterations in (FIRST_ITERATIONS, chosen.iterations):
-        # The few that need more iterations are put together, so that chunks stay full.
+    # The few that need more iterations are put together, so that chunks stay full. Kinks far
+    # larger than expected, to which the residuals are large, let some tracks creep along with the
+    # shape of the kicks; in the last round this is held.
+    for iterations, held in ((2, False), (3, False), (chosen.iterations, True)):
         left = []
         for first in range(0, len(good), chosen.chunk):
             tracks = good[first : first + chosen.chunk]
-            left.append(_fit_chunk(planes, tracks, helix, iterations, chosen, fits))
+            left.append(_fit_chunk(planes, tracks, helix, iterations, held, chosen, fits))
         good = np.concatenate([good[:0], *left])
     return fits
 
@@ -158,6 +150,7 @@ def _fit_chunk(
     tracks: np.ndarray,
     helices: np.ndarray,
     iterations: int,
+    held: bool,
     settings: HelixFitSettings,
     fits: HelixFits,
 ) -> np.ndarray:
@@ -169,6 +162,7 @@ def _fit_chunk(
         helices: shape (5, T), of all tracks, to start from; NaN: not started yet. Holds where the
             tracks returned have come to.
         iterations: at most.
+        held: expand once only, so that weights and derivatives are those of the start.
         settings: of the fit.
         fits: of all tracks.
 
@@ -183,13 +177,17 @@ def _fit_chunk(
         padded = add_beam_pipe(padded, *settings.beam_pipe)
     active = np.isfinite(helix).all(axis=0)
     fits.status[tracks] = np.where(active, FitStatus.NOT_CONVERGED, FitStatus.DEGENERATE)
+    expansion = None
     for _ in range(iterations):
         if not active.all():
             padded, helix, tracks = padded.take(active), helix[:, active], tracks[active]
+            expansion = expansion.take(active) if expansion else None
         if len(tracks) == 0:
             break
-        padded = slide(helix, padded)
-        information, gain, squares = _linearise(helix, padded, settings)
+        if expansion is None or not held:
+            padded = slide(helix, padded)
+            expansion = Expansion.at(helix, padded, settings)
+        information, gain, squares = expansion.sums(helix, padded)
         covariance = invert(information)
         step = (covariance * gain[None]).sum(axis=1)
         improvement = (gain * step).sum(axis=0)
@@ -233,27 +231,6 @@ def _prepend(planes: np.ndarray | None, slot: np.ndarray) -> np.ndarray | None:
     return None if planes is None else np.concatenate([slot, planes], axis=1)
 
 
-def _linearise(
-    helix: np.ndarray, points: PaddedPoints, settings: HelixFitSettings
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Information, gain and sum of squares at a helix; see `accumulate`."""
-    field = settings.field * TESLA
-    passage, along_n, in_z = pass_points(helix, points.position)
-    residuals, rows = whitened(helix, points, passage, (along_n, in_z))
-    if points.scatterer is not None:
-        passage, _, _ = pass_points(helix, points.scatterer)
-    depth = crossed_depth(helix, points, passage)
-    if settings.energy_loss > 0.0:
-        inverse, inverse_beta = inverse_momenta(helix, field)
-        bent = helix[KAPPA] * settings.energy_loss * inverse * inverse_beta * depth
-        shifts = np.cumsum(bends(helix, passage) * bent[:, None], axis=0)
-        residuals[:, 1:] -= (rows[:, 1:] * shifts[:-1]).sum(axis=2)
-    kicked = None
-    if settings.scattering:
-        kicked = kicks(helix, passage, scattering_angles(helix, depth, field))
-    return accumulate(residuals, rows, kicked)
-
-
 def _store(
     fits: HelixFits,
     tracks: np.ndarray,
@@ -265,7 +242,7 @@ def _store(
     """Write converged helices in ACTS' parameters."""
     tau = helix[TAU]
     sine2 = 1.0 / (1.0 + tau * tau)
-    scale = -np.sqrt(sine2) / (settings.field * TESLA)
+    scale = -np.sqrt(sine2) / settings.native_field
     qop = scale * helix[KAPPA]
     phi = np.pi - np.mod(np.pi - helix[PHI], 2.0 * np.pi)
     fits.parameters[tracks] = np.stack(

@@ -157,19 +157,17 @@ def derivatives(helix: np.ndarray, passage: Passage) -> tuple[np.ndarray, np.nda
     return by_n, by_z
 
 
-def whitened(
-    helix: np.ndarray,
-    points: PaddedPoints,
-    passage: Passage,
-    residuals: tuple[np.ndarray, np.ndarray],
+def whitening(
+    helix: np.ndarray, points: PaddedPoints, passage: Passage
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two uncorrelated residuals of unit variance per point, and their derivatives.
+    """What makes two uncorrelated residuals of unit variance of those along n and in z.
 
     The covariance of a point is projected along the direction of flight: what a module does not
     measure, the coordinate along its normal, does not count.
 
     Returns:
-        residuals, shape (2, H, T), and derivatives, shape (2, H, 5, T); 0 in unused slots.
+        weights w, shape (2, H, T), 0 in unused slots, and slopes m, shape (H, T): the residuals
+        are `w[0] * along_n` and `w[1] * (in_z - m * along_n)`.
     """
     cos, sin = passage.direction
     tau = helix[TAU]
@@ -181,17 +179,9 @@ def whitened(
     cross = nz - tau * tn
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = cross / nn
-        weights = 1.0 / np.sqrt(
-            np.stack([nn, zz - 2.0 * tau * tz + tau * tau * tt - slope * cross])
-        )
-    weights = np.where(points.used, weights, 0.0)
-    slope = np.where(points.used, slope, 0.0)
-    by_n, by_z = derivatives(helix, passage)
-    by_z -= slope[:, None] * by_n
-    by_n *= weights[0][:, None]
-    by_z *= weights[1][:, None]
-    along_n, in_z = residuals
-    return weights * np.stack([along_n, in_z - slope * along_n]), np.stack([by_n, by_z])
+        rest = zz - 2.0 * tau * tz + tau * tau * tt - slope * cross
+        weights = 1.0 / np.sqrt(np.stack([nn, rest]))
+    return np.where(points.used, weights, 0.0), np.where(points.used, slope, 0.0)
 
 
 def crossed_depth(helix: np.ndarray, points: PaddedPoints, passage: Passage) -> np.ndarray:

@@ -66,6 +66,7 @@ class TreeWriter:
         layout: the branches.
         force: replace a file that is there.
         provenance: stored as JSON in the file, under `provenance`.
+        blocks: blocks that are joined in one basket: more make small ones faster to read.
 
     Raises:
         OutputExistsError, OutputError: see `AtomicFile`.
@@ -77,8 +78,10 @@ class TreeWriter:
         layout: TreeLayout,
         force: bool = False,
         provenance: Mapping[str, Any] | None = None,
+        blocks: int = _BLOCKS_PER_BASKET,
     ) -> None:
         self._layout = layout
+        self._blocks = blocks
         self._target = AtomicFile(path, force)
         self._waiting: list[tuple[Mapping[str, np.ndarray], Mapping[str, ListBlock]]] = []
         try:
@@ -114,7 +117,7 @@ class TreeWriter:
             lists: by counter, the branches with lists.
         """
         self._waiting.append((flat, lists or {}))
-        if len(self._waiting) >= _BLOCKS_PER_BASKET:
+        if len(self._waiting) >= self._blocks:
             self._flush()
 
     def close(self) -> None:

@@ -27,7 +27,16 @@ def edge_graph(
     Raises:
         StageError: an index out of range.
     """
-    n = len(points)
+    features, names = point_features(points, beam_spot)
+    _, module = np.unique(points.geometry_id, return_inverse=True)
+    return graph_of(features, names, module, edge_index)
+
+
+def graph_of(
+    features: np.ndarray, names: tuple[str, ...], module: np.ndarray, edge_index: np.ndarray
+) -> Graph:
+    """The same from node features (N, F) that begin with r, phi, z, and modules (N,)."""
+    n = len(features)
     edges = np.asarray(edge_index, np.int64)
     if edges.ndim != 2 or edges.shape[0] != 2:
         raise StageError(f"edges have shape {edges.shape}; expected (2, E)")
@@ -35,7 +44,6 @@ def edge_graph(
         raise StageError(
             f"edges name rows {edges.min()} to {edges.max()}, but there are {n} space points"
         )
-    features, names = point_features(points, beam_spot)
     distance = features[:, 0].astype(np.float64) ** 2 + features[:, 2].astype(np.float64) ** 2
     rank = np.empty(n, np.int64)
     rank[np.argsort(distance, kind="stable")] = np.arange(n)
@@ -44,15 +52,22 @@ def edge_graph(
     back = np.argsort(rank)
     inner, outer = key // max(n, 1), key % max(n, 1)
     keep = inner != outer
-    index = np.stack([back[inner[keep]], back[outer[keep]]]).astype(np.int32)
-    _, module = np.unique(points.geometry_id, return_inverse=True)
+    index = np.stack([back[inner[keep]], back[outer[keep]]])
+    return graph_as_given(features, names, module, index)
+
+
+def graph_as_given(
+    features: np.ndarray, names: tuple[str, ...], module: np.ndarray, edge_index: np.ndarray
+) -> Graph:
+    """A graph of edges (2, E) that are directed outward already, and stay in their order."""
+    n, n_edges = len(features), edge_index.shape[1]
     return Graph(
         n_space_points=n,
         space_point=np.arange(n, dtype=np.int64),
         module=module.astype(np.int32),
         node_features=features,
-        edge_index=index,
-        edge_pair=np.zeros(index.shape[1], np.int64),
-        edge_features=np.zeros((index.shape[1], 0), np.float32),
+        edge_index=edge_index.astype(np.int32),
+        edge_pair=np.zeros(n_edges, np.int64),
+        edge_features=np.zeros((n_edges, 0), np.float32),
         feature_names=names,
     )

@@ -83,15 +83,19 @@ def export_torchscript(
         node_features: columns of x.
         edge_features: columns of edge_attr, 0: the network reads none; None: an embedding.
     """
-    path = Path(path)
+    form = _form(network, edge_features)
+    return save_script(form, Path(path), _example(node_features, edge_features))
+
+
+def save_script(form: nn.Module, path: Path, example: tuple[Tensor, ...] | None = None) -> Path:
+    """Write a module as TorchScript; what cannot be compiled is followed on the example, if any."""
     with _quiet(), torch.inference_mode():
-        form = _form(network, edge_features)
         try:
             script = torch.jit.script(form)
         except (RuntimeError, torch.jit.frontend.NotSupportedError):
-            # What cannot be compiled is followed on an example; sizes stay free.
-            example = _example(node_features, edge_features)
-            script = torch.jit.trace(form, example, check_trace=False)
+            if example is None:
+                raise
+            script = torch.jit.trace(form, example, check_trace=False)  # sizes stay free
         torch.jit.save(script, str(path))
     return path
 

@@ -148,9 +148,12 @@ class MetricLearning:
         Raises:
             StageError: the space points lack a feature, or it is not finite.
         """
+        return self.embed_columns(*point_features(points, beam_spot))
+
+    def embed_columns(self, columns: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """The same from a table of features (N, F), whose columns are named."""
         import torch
 
-        columns, names = point_features(points, beam_spot)
         x = select_features(columns, names, self.features, self.scales)
         check_inputs(x, np.zeros((2, 0), np.int64), self.features)
         if len(x) == 0:

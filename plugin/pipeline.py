@@ -39,9 +39,15 @@ class Pipeline:
         Returns:
             Candidates whose `timing` holds the seconds of every stage.
         """
-        timing: dict[str, float] = {}
         if len(points) == 0:
             return TrackCandidates.empty()
+        return self.find_in(
+            lambda: replace(self.graph_constructor(points, beam_spot), event=points.event)
+        )
+
+    def find_in(self, make_graph: Callable[[], Graph]) -> TrackCandidates:
+        """The same, with a graph that is made by other means than from space points."""
+        timing: dict[str, float] = {}
         clock = time.perf_counter
 
         def after(stage: str, graph: Graph, start: float) -> float:
@@ -51,7 +57,7 @@ class Pipeline:
             return clock()  # hooks are not part of any stage's time
 
         now = clock()
-        graph = replace(self.graph_constructor(points, beam_spot), event=points.event)
+        graph = make_graph()
         now = after("graph_construction", graph, now)
         for number, classify in enumerate(self.edge_classifiers):
             graph = classify(graph)

@@ -139,7 +139,7 @@ class PipelineFile:
         target = self.check_target(target)
         folder = Path(model) if model is not None else None
         constructor, *classifiers, builder = (
-            self._make(table, device, target, folder) for table in self.stages
+            self.make_stage(table, device, target, folder) for table in self.stages
         )
         return Pipeline(
             graph_constructor=constructor,
@@ -152,7 +152,10 @@ class PipelineFile:
             },
         )
 
-    def _make(self, table: StageTable, device: str, target: str, model: Path | None) -> Any:
+    def make_stage(
+        self, table: StageTable, device: str, target: str, model: Path | None = None
+    ) -> Any:
+        """One stage with its map or network; arguments and errors as for `build`."""
         context = StageContext(
             folder=self.path.parent, device=device, target=target, stage=table.stage, model=model
         )

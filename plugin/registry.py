@@ -40,9 +40,12 @@ BUILT_IN: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "graph_constructors": {
         "layer_map": ("trkx.plugin.layer_map_graph:LayerMapGraph", _NUMBA),
         "metric_learning": ("trkx.plugin.metric_learning:MetricLearning", (*_TORCH, *_NUMBA)),
+        "exatrkx": ("trkx.plugin.exatrkx_graph:ExatrkxGraph", (*_TORCH, *_NUMBA)),
         "module_map": ("trkx.plugin.module_map_graph:ModuleMapGraph", _NUMBA),
         "geometric": ("trkx.plugin.geometric_cuts:GeometricCuts", ()),
         "graph_files": ("trkx.plugin.graph_files:GraphFiles", ()),
+        "displaced": ("trkx.plugin.displaced_graph:DisplacedGraph", _NUMBA),
+        "second_pass": ("trkx.plugin.second_pass:SecondPass", _NUMBA),
     },
     "edge_classifiers": {
         "fast": ("trkx.plugin.network_classifier:NetworkClassifier", (*_TORCH, *_NUMBA)),

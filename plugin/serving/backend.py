@@ -10,15 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from trkx.plugin.errors import ServiceError, TrackFindingError
+from trkx.plugin.errors import ServiceError, SpacePointError, TrackFindingError
 from trkx.plugin.pipeline import Pipeline
-from trkx.plugin.serving.tensors import make_tensor
+from trkx.plugin.serving.tensors import make_tensor, read_tensor
 
 
 def model_parameters(args: Mapping[str, str]) -> dict[str, str]:
     """Parameters of the model's configuration."""
     config = json.loads(args["model_config"])
     return {key: value["string_value"] for key, value in config["parameters"].items()}
+
+
+def instance_device(args: Mapping[str, str]) -> str:
+    """Where the networks of an instance run."""
+    return "cuda" if args["model_instance_kind"] == "GPU" else "cpu"
+
+
+def given(request: Any, name: str) -> np.ndarray:
+    """An input that a request must have.
+
+    Raises:
+        SpacePointError: it was not sent.
+    """
+    array = read_tensor(request, name)
+    if array is None:
+        raise SpacePointError(f"input '{name}' is missing")
+    return array
 
 
 def load_model_pipeline(args: Mapping[str, str]) -> Pipeline:
@@ -30,7 +47,7 @@ def load_model_pipeline(args: Mapping[str, str]) -> Pipeline:
         pipeline=parameters["pipeline"],
         target=parameters["target"],
         weights=parameters["weights"] or None,
-        device="cuda" if args["model_instance_kind"] == "GPU" else "cpu",
+        device=instance_device(args),
         threads=int(os.environ.get("OMP_NUM_THREADS", "1")),
     )
 

@@ -15,9 +15,13 @@ import numpy as np
 
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.errors import SpacePointError
-from trkx.plugin.serving.backend import answer_each, load_model_pipeline, model_parameters
+from trkx.plugin.serving.backend import (
+    answer_each,
+    given,
+    load_model_pipeline,
+    model_parameters,
+)
 from trkx.plugin.serving.metrics import ModelMetrics
-from trkx.plugin.serving.tensors import read_tensor
 from trkx.plugin.space_points import SpacePoints
 
 COLUMNS = ("x", "y", "z", "volume_id", "layer_id", "sensitive_id", "size0", "size1")
@@ -98,9 +102,7 @@ class TritonPythonModel:
         return answer_each(requests, self._find)
 
     def _find(self, request: Any) -> dict[str, np.ndarray]:
-        features = read_tensor(request, "FEATURES")
-        if features is None:
-            raise SpacePointError("input 'FEATURES' is missing")
+        features = given(request, "FEATURES")
         found = self.pipeline(points_of_features(features, self.columns))
         self.metrics.count(found)
         return {"LABELS": track_list(found)}

@@ -54,6 +54,7 @@ class ModelConfig:
     warm_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # input → shape; the
     #   values are in the file of that name in the model's folder 'warmup'
     resources: int = 0  # of the rate limiter's "core"; 0: no limit
+    priority: int = 0  # with the rate limiter: one of 2 gets half as many turns as one of 1
 
     def text(self) -> str:
         """The content of config.pbtxt."""
@@ -62,6 +63,8 @@ class ModelConfig:
             lines.append('platform: "ensemble"')
         else:
             lines.append(f'backend: "{self.backend}"')
+            if self.backend == "pytorch":
+                lines.append('platform: "pytorch_libtorch"')
         lines.append("max_batch_size: 0")
         for kind, tensors in (("input", self.inputs), ("output", self.outputs)):
             lines.append(f"{kind} [\n  " + ",\n  ".join(t.text() for t in tensors) + "\n]")
@@ -80,7 +83,10 @@ class ModelConfig:
         kind = "KIND_GPU" if self.device == "cuda" else "KIND_CPU"
         limit = ""
         if self.resources:
-            limit = f' rate_limiter {{ resources [{{ name: "core" count: {self.resources} }}] }}'
+            # Global: all models draw on the same cores.
+            core = f'resources [{{ name: "core" global: true count: {self.resources} }}]'
+            priority = f" priority: {self.priority}" if self.priority else ""
+            limit = f" rate_limiter {{ {core}{priority} }}"
         return f"instance_group [{{ kind: {kind} count: {self.instances}{limit} }}]"
 
     def _warm_up(self) -> str:

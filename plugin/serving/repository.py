@@ -3,49 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from trkx.plugin.errors import ServerError
-from trkx.plugin.pipeline_file import PipelineFile
+from trkx.plugin.serving.exatrkx_repository import custom_model, ensemble
 from trkx.plugin.serving.exchange import CANDIDATE_OUTPUTS, EVENT_INPUTS
 from trkx.plugin.serving.gnn_tracks_model import COLUMNS as FEATURE_COLUMNS
-from trkx.plugin.serving.identity import pipeline_identity
 from trkx.plugin.serving.model_config import ModelConfig, TensorSpec
 from trkx.plugin.serving.reco_exchange import MEASUREMENT_INPUTS, TRACK_OUTPUTS
+from trkx.plugin.serving.repository_config import (
+    DEFAULT_MODELS,
+    MODELS,
+    RepositoryConfig,
+    ServedModel,
+    pipeline_parameters,
+)
+
+__all__ = [
+    "DEFAULT_MODELS",
+    "MODELS",
+    "RepositoryConfig",
+    "ServedModel",
+    "served_models",
+    "write_model",
+    "write_repository",
+]
 
 VERSION = "1"
-
-
-@dataclass(frozen=True)
-class RepositoryConfig:
-    """What is served, and with how much of the machine."""
-
-    models: tuple[str, ...] = ()  # of MODELS; none: all
-    pipeline: str = "fast"  # pipeline file, or the name of a shipped one
-    target: str = "pt1"
-    weights: str = ""  # model folder instead of the shipped one
-    instances: int = 1  # processes per model
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "models", self.models or MODELS)
-        for name in self.models:
-            if name not in MODELS:
-                raise ServerError(f"no model '{name}' to serve; choose of {', '.join(MODELS)}")
-        if self.instances < 1:
-            raise ServerError(f"{self.instances} instances; serve at least one")
-
-
-def _pipeline_parameters(config: RepositoryConfig) -> dict[str, str]:
-    file = PipelineFile.read(config.pipeline)
-    return {
-        # Shipped pipelines by name: the same repository then serves where trkx is elsewhere.
-        "pipeline": file.name if file.is_shipped else str(file.path.resolve()),
-        "target": config.target,
-        "weights": config.weights,
-        "identity": pipeline_identity(config.pipeline, config.target, config.weights or None),
-    }
 
 
 def trkx_model(config: RepositoryConfig) -> ModelConfig:
@@ -56,7 +39,8 @@ def trkx_model(config: RepositoryConfig) -> ModelConfig:
         outputs=CANDIDATE_OUTPUTS,
         instances=config.instances,
         device=config.device,
-        parameters=_pipeline_parameters(config),
+        resources=config.resources,
+        parameters=pipeline_parameters(config),
     )
 
 
@@ -68,7 +52,8 @@ def gnn_tracks_model(config: RepositoryConfig) -> ModelConfig:
         outputs=(TensorSpec("LABELS", "INT64"),),
         instances=config.instances,
         device=config.device,
-        parameters={**_pipeline_parameters(config), "columns": ",".join(FEATURE_COLUMNS)},
+        resources=config.resources,
+        parameters={**pipeline_parameters(config), "columns": ",".join(FEATURE_COLUMNS)},
     )
 
 
@@ -80,8 +65,19 @@ def trkx_reco_model(config: RepositoryConfig) -> ModelConfig:
         outputs=TRACK_OUTPUTS,
         instances=config.instances,
         device=config.device,
-        parameters=_pipeline_parameters(config),
+        resources=config.resources,
+        parameters=pipeline_parameters(config),
     )
+
+
+def served_models(name: str, config: RepositoryConfig) -> list[ServedModel]:
+    """What serves a model of that name: itself, and of an ensemble its steps."""
+    if name == "exatrkx":
+        return ensemble(config)
+    if name in ("exatrkxcpu", "exatrkxgpu"):
+        return [custom_model(config, name)]
+    make, implementation = _MAKE[name]
+    return [ServedModel(make(config), implementation)]
 
 
 # Name → its configuration, and the module with its class.
@@ -91,11 +87,10 @@ _MAKE: dict[str, tuple[Callable[[RepositoryConfig], ModelConfig], str]] = {
     # The one model that needs ACTS; by name only, as this package knows nothing of it.
     "trkx_reco": (trkx_reco_model, "trkx.algorithms.reco_model"),
 }
-MODELS = tuple(_MAKE)
 
 
 def write_model(
-    folder: Path, config: ModelConfig, module: str, versions: Sequence[str] = (VERSION,)
+    folder: Path, config: ModelConfig, implementation: str, versions: Sequence[str] = (VERSION,)
 ) -> None:
     """Write one model: its configuration, and per version a file that names its class."""
     path = folder / config.name
@@ -103,23 +98,20 @@ def write_model(
     (path / "config.pbtxt").write_text(config.text())
     for version in versions:
         (path / version).mkdir(exist_ok=True)
-        (path / version / "model.py").write_text(
-            f"from {module} import TritonPythonModel\n\n__all__ = ['TritonPythonModel']\n"
-        )
+        if implementation:
+            (path / version / "model.py").write_text(model_file(implementation))
 
 
-def model_config(name: str, config: RepositoryConfig) -> ModelConfig:
-    """The configuration of a model by name."""
-    return _MAKE[name][0](config)
-
-
-def model_module(name: str) -> str:
-    """The module that holds the class of a model."""
-    return _MAKE[name][1]
+def model_file(implementation: str, before: str = "") -> str:
+    """What Triton's python backend loads; `before` comes first."""
+    module, _, name = implementation.partition(":")
+    what = f"{name} as TritonPythonModel" if name else "TritonPythonModel"
+    return f"{before}from {module} import {what}\n\n__all__ = ['TritonPythonModel']\n"
 
 
 def write_repository(folder: Path, config: RepositoryConfig) -> Path:
     """Write a model repository; returns its folder."""
     for name in config.models:
-        write_model(folder, model_config(name, config), model_module(name))
+        for model in served_models(name, config):
+            write_model(folder, model.config, model.implementation)
     return folder

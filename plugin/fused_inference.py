@@ -14,10 +14,13 @@ from numba import njit
 
 from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
+from trkx.plugin.interaction_network_config import InteractionNetworkConfig
 from trkx.plugin.triplets import group_by
 from trkx.plugin.workers import run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trkx.plugin.interaction_network import InteractionNetwork
 
 # Rows of a block: its matrix products stay under the size at which BLAS starts threads, so that
@@ -179,9 +182,9 @@ def _triplet_scores(begin, end, m, p, a, b, w_state, w_out, b_out, out):
 class FusedInference:
     """Forward pass of one interaction network; safe to call from several threads."""
 
-    def __init__(self, network: InteractionNetwork) -> None:
-        state = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
-        self._config = network.config
+    def __init__(self, config: InteractionNetworkConfig, state: Mapping[str, np.ndarray]) -> None:
+        """Arrange the weights of a network, named and shaped as in `config.state_shapes()`."""
+        self.config = config
 
         def matrix(name: str) -> np.ndarray:
             return np.ascontiguousarray(state[name].T)
@@ -200,7 +203,7 @@ class FusedInference:
         self._embed = state["embed.weight"]
         self._encode_edge, self._encode_triplet = mlp("encode_edge"), mlp("encode_triplet")
         self._edge_score = mlp("edge_score")
-        h, steps = self._config.width, range(self._config.steps)
+        h, steps = self.config.width, range(self.config.steps)
         self._messages = [
             (
                 matrix(f"state.{k}.weight"),
@@ -229,9 +232,15 @@ class FusedInference:
             )
         ]
 
+    @classmethod
+    def of(cls, network: InteractionNetwork) -> FusedInference:
+        """The forward pass of a torch module."""
+        state = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+        return cls(network.config, state)
+
     def __call__(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
         """Logits of the E edges and T triplets of a graph, float32."""
-        h = self._config.width
+        h = self.config.width
         n, t = graph.n_edges, graph.n_triplets
         a = np.ascontiguousarray(graph.triplet_index[0])
         b = np.ascontiguousarray(graph.triplet_index[1])

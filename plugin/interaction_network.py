@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class InteractionNetworkConfig:
-    """Shape of the network."""
-
-    edge_features: int  # columns of `Graph.edge_features`
-    triplet_features: int  # columns of `Graph.triplet_features`
-    layer_pairs: int  # layer pairs of the map; each has an embedding
-    width: int = 32  # hidden channels
-    steps: int = 5  # message-passing steps
-    embedding: int = 8  # channels of the layer-pair embedding
-
-    def to_dict(self) -> dict[str, int]:
-        return asdict(self)
+from trkx.plugin.interaction_network_config import InteractionNetworkConfig
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from trkx.plugin.errors import DeviceError, StageError, need
+from trkx.plugin.fused_inference import FusedInference
 from trkx.plugin.graph import Graph
 from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.weights import stage_model
@@ -36,6 +37,33 @@ def torch_device(name: str):
     return device
 
 
+class TorchInference:
+    """Forward pass of a network by torch, on any of its devices."""
+
+    def __init__(self, network: InteractionNetwork, device: str) -> None:
+        self._device = torch_device(device)
+        self._network = network.to(self._device).eval()
+
+    def __call__(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of the E edges and T triplets of a graph, float32."""
+        import torch
+
+        if graph.n_edges == 0:
+            return np.zeros(0, np.float32), np.zeros(0, np.float32)
+
+        def tensor(array: np.ndarray):
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+        with torch.inference_mode():
+            edges, triplets = self._network(
+                tensor(graph.edge_features),
+                tensor(graph.edge_pair),
+                tensor(graph.triplet_features),
+                tensor(graph.triplet_index.astype(np.int64)),
+            )
+        return edges.cpu().numpy(), triplets.cpu().numpy()
+
+
 @dataclass(frozen=True)
 class NetworkClassifierConfig:
     """Where the network is; what it reads, it says itself."""
@@ -46,20 +74,25 @@ class NetworkClassifierConfig:
 class NetworkClassifier:
     """Edge classifier on a trained interaction network: fused on a CPU, torch on a GPU."""
 
-    def __init__(self, network: InteractionNetwork, device: str = "cpu") -> None:
-        self._device = torch_device(device)
-        self._fused = None
-        if self._device.type == "cpu":
-            from trkx.plugin.fused_inference import FusedInference
-
-            self._fused = FusedInference(network)
-        self.network = network.to(self._device).eval()
+    def __init__(self, network: InteractionNetwork | FusedInference, device: str = "cpu") -> None:
+        """The fused form of a network is for the CPU only; it does without torch."""
+        self.config = network.config
+        self._score: Callable[[Graph], tuple[np.ndarray, np.ndarray]]
+        if isinstance(network, FusedInference):
+            self._score = network
+        elif torch_device(device).type == "cpu":
+            self._score = FusedInference.of(network)
+        else:
+            self._score = TorchInference(network, device)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
         """From a table of a pipeline file: `model` (folder)."""
         read_settings(NetworkClassifierConfig, settings, "fast")
-        return cls(stage_model(settings, context).network(), context.device)
+        model = stage_model(settings, context)
+        if context.device == "cpu":
+            return cls(FusedInference(*model.network_state()))
+        return cls(model.network(), context.device)
 
     def __call__(self, graph: Graph) -> Graph:
         """The graph with the logits of its edges and triplets.
@@ -67,28 +100,11 @@ class NetworkClassifier:
         Raises:
             StageError: the graph has not the features that the network reads.
         """
-        import torch
-
         self._check(graph)
-        if self._fused is not None:
-            return graph.with_scores(*self._fused(graph))
-        if graph.n_edges == 0:
-            return graph.with_scores(np.zeros(0, np.float32), np.zeros(0, np.float32))
-
-        def tensor(array: np.ndarray):
-            return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
-
-        with torch.inference_mode():
-            edges, triplets = self.network(
-                tensor(graph.edge_features),
-                tensor(graph.edge_pair),
-                tensor(graph.triplet_features),
-                tensor(graph.triplet_index.astype(np.int64)),
-            )
-        return graph.with_scores(edges.cpu().numpy(), triplets.cpu().numpy())
+        return graph.with_scores(*self._score(graph))
 
     def _check(self, graph: Graph) -> None:
-        c = self.network.config
+        c = self.config
         found = graph.edge_features.shape[1], graph.triplet_features.shape[1]
         pairs = int(graph.edge_pair.max(initial=-1)) + 1
         if graph.n_triplets == 0:

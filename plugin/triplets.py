@@ -37,27 +37,57 @@ def _polar_angles(begin, end, hit, source, target, theta):
 
 
 @njit(**JIT)
+def _sort_by_angle(theta, start, n, ordered, angle):
+    """The n doublets from `start` on, by polar angle: insertion sort, as they are few."""
+    for x in range(n):
+        value = theta[start + x]
+        y = x
+        while y > 0 and angle[y - 1] > value:
+            ordered[y] = ordered[y - 1]
+            angle[y] = angle[y - 1]
+            y -= 1
+        ordered[y] = start + x
+        angle[y] = value
+
+
+@njit(**JIT)
 def _find(begin, end, theta, hit, layer, sign, source, target, pair, offset, in_offset, in_order,
-          windows, barrel, mirror, capacity):  # fmt: skip
+          windows, kinks, barrel, mirror, capacity):  # fmt: skip
     first = np.empty(capacity, np.int32)
     second = np.empty(capacity, np.int32)
     value = np.empty((capacity, 4), np.float32)
+    most = 0
+    for j in range(begin, end):
+        most = max(most, offset[j + 1] - offset[j])
+    ordered = np.empty(most, np.int32)
+    angle = np.empty(most, np.float32)
     count = 0
     for j in range(begin, end):
-        if in_offset[j] == in_offset[j + 1] or offset[j] == offset[j + 1]:
+        n = offset[j + 1] - offset[j]
+        if n == 0 or in_offset[j] == in_offset[j + 1]:
             continue
+        _sort_by_angle(theta, offset[j], n, ordered, angle)
         along_z = barrel[layer[j]]
         for q in range(in_offset[j], in_offset[j + 1]):
             e1 = in_order[q]
             i = source[e1]
             s = sign[i]
             p = pair[e1]
-            for e2 in range(offset[j], offset[j + 1]):
+            low, high = theta[e1] - kinks[p], theta[e1] + kinks[p]
+            x, stop = 0, n
+            while x < stop:
+                middle = (x + stop) // 2
+                if angle[middle] < low:
+                    x = middle + 1
+                else:
+                    stop = middle
+            while x < n and angle[x] <= high:
+                e2, kink = ordered[x], abs(angle[x] - theta[e1])
+                x += 1
                 k = target[e2]
                 c = layer[k] if s > 0 else mirror[layer[k]]
                 w = windows[p, c]
-                # The kink is precomputed and rejects most pairs; it comes first.
-                if w[1] < 0 or abs(theta[e2] - theta[e1]) > w[5]:
+                if w[1] < 0 or kink > w[5]:
                     continue
                 curvature = triplet_curvature(hit, i, j, k) / w[4]
                 if abs(curvature) > 1:
@@ -99,11 +129,15 @@ def find_triplets(
     """
     in_offset, in_order = group_by(target, len(table))
     layers = layer_map.layers
+    # Per pair of the inner doublet the largest kink that any outer layer allows; the kink rejects
+    # most candidates, and by it they can be looked up.
+    windows = layer_map.triplets
+    kinks = np.where(windows[:, :, 1] < 0, 0, windows[:, :, 5]).max(axis=1)
     theta = np.empty(len(source), np.float32)
     run(_polar_angles, len(source), table.hit, source, target, theta)
     found = run(
         _find_all, len(table), theta, table.hit, table.layer, table.sign, source, target, pair,
-        offset, in_offset, in_order, layer_map.triplets, layers.barrel, layers.mirror,
+        offset, in_offset, in_order, layer_map.triplets, kinks, layers.barrel, layers.mirror,
     )  # fmt: skip
     first, second, value = (joined([part[k] for part in found]) for k in range(3))
     return first, second, value

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trkx.plugin.errors import StageError, WeightsError, need
+from trkx.plugin.interaction_network_config import InteractionNetworkConfig
 
 if TYPE_CHECKING:
     from trkx.plugin.interaction_network import InteractionNetwork
@@ -83,33 +86,51 @@ class Model:
 
         return LayerMap.load(self.folder / "map.npz")
 
-    def network(self) -> InteractionNetwork:
-        """The trained network, on the CPU.
+    def network_state(self) -> tuple[InteractionNetworkConfig, dict[str, np.ndarray]]:
+        """Shape and weights of the trained network; torch is not needed for them.
 
         Raises:
-            MissingExtraError: torch or safetensors are not installed.
+            MissingExtraError: safetensors is not installed.
             WeightsError: the model has no network, or weights that do not fit its shape.
         """
-        need("torch", "local", "the GNN")
-        load_file = need("safetensors.torch", "local", "the GNN").load_file
-        from trkx.plugin.interaction_network import InteractionNetwork, InteractionNetworkConfig
+        load_file = need("safetensors.numpy", "local", "the GNN").load_file
+        from safetensors import SafetensorError
 
         if "network" not in self.card:
             raise WeightsError(
                 f"model {self.folder}: has a layer map but no network; use the finder 'classical', "
                 "or train one with 'trkx train gnn'"
             )
-        from safetensors import SafetensorError
-
         try:
-            network = InteractionNetwork(InteractionNetworkConfig(**self.card["network"]))
-            network.load_state_dict(load_file(self.folder / "network.safetensors"))
-        except (RuntimeError, ValueError, TypeError, OSError, SafetensorError) as error:
+            config = InteractionNetworkConfig(**self.card["network"])
+            expected = config.state_shapes()
+            state = load_file(self.folder / "network.safetensors")
+            found = {name: array.shape for name, array in state.items()}
+            wrong = {n for n in {*found, *expected} if found.get(n) != expected.get(n)}
+            if wrong:
+                name = min(wrong)
+                raise ValueError(f"{name} is {found.get(name)}, expected {expected.get(name)}")
+        except (ValueError, TypeError, OSError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise WeightsError(
                 f"model {self.folder}: the weights do not fit the network of the card: {reason}; "
                 "install or train it anew"
             ) from error
+        return config, state
+
+    def network(self) -> InteractionNetwork:
+        """The trained network as a torch module, on the CPU.
+
+        Raises:
+            MissingExtraError: torch or safetensors are not installed.
+            WeightsError: see `network_state`.
+        """
+        torch = need("torch", "local", "the GNN")
+        config, state = self.network_state()
+        from trkx.plugin.interaction_network import InteractionNetwork
+
+        network = InteractionNetwork(config)
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
         return network
 
     def update_card(self, **about: Any) -> Model:

@@ -37,7 +37,7 @@ def test_fused_inference_equals_torch(toy_events, toy_map, network):
             torch.from_numpy(graph.triplet_features),
             torch.from_numpy(graph.triplet_index.astype(np.int64)),
         )
-    fused_edges, fused_triplets = FusedInference(network)(graph)
+    fused_edges, fused_triplets = FusedInference.of(network)(graph)
     np.testing.assert_allclose(fused_edges, edges.numpy(), atol=1e-5)
     np.testing.assert_allclose(fused_triplets, triplets.numpy(), atol=1e-5)
 

@@ -8,6 +8,7 @@ from trkx.io.event_files import EventFiles
 from trkx.plugin import Pipeline, load_pipeline
 from trkx.plugin.errors import DeviceError, StageError, WeightsError
 from trkx.plugin.layer_map_graph import LayerMapGraph
+from trkx.plugin.load import graph_config
 from trkx.plugin.network_classifier import NetworkClassifier
 from trkx.plugin.pipeline_file import PipelineFile, shipped_pipelines
 from trkx.plugin.registry import BUILT_IN
@@ -61,7 +62,7 @@ def test_shipped_files_are_named_as_they_are_and_their_stages_are_known(name):
 def test_the_fast_pipeline_is_the_chain_of_the_finder_gnn(tiny_sample, target):
     model = find_model(target)
     by_hand = Pipeline(
-        LayerMapGraph(model.layer_map()),
+        LayerMapGraph(model.layer_map(), graph_config()),
         [NetworkClassifier(model.network())],
         ViterbiTrackBuilder(layer_map=model.layer_map()),
     )

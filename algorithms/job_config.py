@@ -23,7 +23,7 @@ FINDERS = (
     "classical",
     "truth",
 )
-FITTERS = ("kf", "gx2f", "none")
+FITTERS = ("kf", "gx2f", "helix", "none")
 TARGETS = ("pt1", "pt05")
 DEVICES = ("cpu", "cuda")
 BEAM_PIPE = 19.0  # radius of the GenericDetector's, mm

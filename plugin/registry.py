@@ -48,7 +48,7 @@ BUILT_IN: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
         "second_pass": ("trkx.plugin.second_pass:SecondPass", _NUMBA),
     },
     "edge_classifiers": {
-        "fast": ("trkx.plugin.network_classifier:NetworkClassifier", (*_TORCH, *_NUMBA)),
+        "fast": ("trkx.plugin.network_classifier:NetworkClassifier", ("safetensors", *_NUMBA)),
         "filter": _EDGE_NETWORK,
         "interaction_gnn": _EDGE_NETWORK,
         "attention_gnn": _EDGE_NETWORK,

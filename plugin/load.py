@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.pipeline_file import PipelineFile, StageTable, shipped_pipelines
 from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.workers import set_threads
+
+if TYPE_CHECKING:
+    from trkx.plugin.layer_map_graph import LayerMapGraphConfig
 
 FINDERS = ("gnn", "classical")
 # Name → stage of the track builder.
@@ -80,6 +84,15 @@ def load_pipeline(
             sys.modules["torch"].set_num_threads(threads)
     warm_up(built)
     return built
+
+
+def graph_config() -> LayerMapGraphConfig:
+    """How the default pipeline makes graphs: its network is trained on the same."""
+    from trkx.plugin.layer_map_graph import LayerMapGraphConfig
+    from trkx.plugin.stage_settings import read_settings
+
+    table = PipelineFile.read(DEFAULT_PIPELINE).graph_construction
+    return read_settings(LayerMapGraphConfig, table.settings, table.stage)
 
 
 def warm_up(pipeline: Pipeline) -> None:

@@ -31,9 +31,12 @@ EPILOG = """\
 examples:
   trkx simulate --events 4 --pileup 200 --seed 1 --out sample
   trkx simulate --events 100 --first-event 100 --seed 1 --out part2    (events 100 to 199)
+  trkx simulate --events 40 --digitization trackml --field solenoid --hit-loss 0.01 --out trackml
   trkx simulate --events 50 --process single-muon --pt 1:100 --out muons
   trkx simulate --events 50 --gun 211 --pt 0.5:10 --eta -2:2 --multiplicity 10 --out pions
   trkx simulate --events 50 --process displaced --multiplicity 20 --pileup 60 --out large-radius
+  trkx simulate --events 50 --process hnl --multiplicity 20 --pt 5:50 --pileup 200 --out hnl
+  trkx simulate --events 50 --process v0 --lifetime 50 --pt 1:20 --eta -3:3 --out v0
 
 Seeds below 500000 are for training, those from 900000 on for tests.
 `trkx info DIR` says what a folder holds.
@@ -65,8 +68,8 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--process",
         metavar="NAME",
-        help="ttbar (default), single-muon, gun, or displaced: a gun whose particles are produced "
-        "up to --radius from the beam line",
+        help="ttbar (default), single-muon, gun; displaced: a gun whose particles are produced up "
+        "to --radius from the beam line; hnl: decays of heavy neutral leptons, v0: of K0S and Λ",
     )
     add(
         "--noise",
@@ -79,7 +82,22 @@ def add_parser(subparsers: Any) -> None:
         "--digitization",
         default="geometric",
         metavar="NAME",
-        help="geometric (default): channels and merged clusters; smeared: Gaussian positions",
+        help="geometric (default): channels and merged clusters; smeared: Gaussian positions; "
+        "trackml: channels of sensors as thick as those of the TrackML challenge",
+    )
+    add(
+        "--hit-loss",
+        type=float,
+        default=0.0,
+        metavar="F",
+        help="share of the particles' measurements that are lost (default 0)",
+    )
+    add(
+        "--field",
+        default="constant",
+        metavar="NAME",
+        help="constant (default): 2 T everywhere; solenoid: 2 T at the centre of a coil of finite "
+        "length, as in the TrackML challenge",
     )
     add(
         "--strips",
@@ -100,6 +118,14 @@ def add_parser(subparsers: Any) -> None:
     gun.add_argument(
         "--radius", type=float, metavar="R", help="largest production radius in mm (300)"
     )
+    gun.add_argument(
+        "--lifetime",
+        type=float,
+        metavar="L",
+        help="hnl, v0: mean proper decay length cτ in mm (default: decay radii are uniform up to "
+        "--radius)",
+    )
+    gun.add_argument("--mass", type=float, metavar="M", help="hnl: mass in GeV (10)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -141,6 +167,8 @@ def settings_from(args: argparse.Namespace) -> Any:
         "pdg": args.gun,
         "multiplicity": args.multiplicity,
         "radius_max": args.radius,
+        "lifetime": args.lifetime,
+        "mass": args.mass,
     }
     for name in ("pt", "eta"):
         low_high = getattr(args, name)
@@ -149,11 +177,20 @@ def settings_from(args: argparse.Namespace) -> Any:
     gun = {name: value for name, value in given.items() if value is not None}
     if process == "ttbar" and gun:
         raise ConfigError(
-            "--gun, --pt, --eta, --multiplicity and --radius do not go with --process ttbar; "
-            "choose single-muon, gun or displaced"
+            "--gun, --pt, --eta, --multiplicity, --radius, --lifetime and --mass do not go with "
+            "--process ttbar; choose single-muon, gun, displaced, hnl or v0"
         )
     if process == "single-muon" and args.gun not in (None, 13, -13):
         raise ConfigError(f"--process single-muon shoots muons, not --gun {args.gun}")
+    for name, processes in (
+        ("gun", ("single-muon", "gun", "displaced")),
+        ("lifetime", ("hnl", "v0")),
+        ("mass", ("hnl",)),
+    ):
+        if getattr(args, name) is not None and process not in processes:
+            raise ConfigError(
+                f"--{name} does not go with --process {process}; choose {' or '.join(processes)}"
+            )
     pileup = args.pileup
     if pileup is None:
         pileup = 200.0 if process == "ttbar" else 0.0
@@ -163,6 +200,8 @@ def settings_from(args: argparse.Namespace) -> Any:
         seed=args.seed,
         noise=args.noise,
         digitization=args.digitization,
+        hit_loss=args.hit_loss,
+        field=args.field,
         strips=args.strips,
         gun=GunSettings(**gun),
     )

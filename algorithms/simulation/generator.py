@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trkx.algorithms.simulation.displaced import LONG_LIVED, decay_settings, displaced_record
 from trkx.algorithms.simulation.guns import gun_record
 from trkx.algorithms.simulation.hepmc import (
     ParticleRecord,
@@ -53,12 +54,16 @@ def check_generator() -> None:
             raise MissingExtraError.of("trkx simulate", module, "sim")
 
 
-def make_pythia(process: str, cms_energy: float) -> Any:
-    """Return an initialised `pythia8mc.Pythia` for `process` (a key of PYTHIA_PROCESS)."""
+def make_pythia(process: str, settings: SimulationSettings) -> Any:
+    """Return an initialised `pythia8mc.Pythia` for a key of PYTHIA_PROCESS or LONG_LIVED."""
     import pythia8mc
 
     pythia = pythia8mc.Pythia("", False)
-    for line in (*PYTHIA_COMMON, *PYTHIA_PROCESS[process], f"Beams:eCM = {cms_energy}"):
+    if process in LONG_LIVED:
+        lines = decay_settings(process, settings.gun.mass)
+    else:
+        lines = (*PYTHIA_PROCESS[process], f"Beams:eCM = {settings.cms_energy}")
+    for line in (*PYTHIA_COMMON, *lines):
         if not pythia.readString(line):
             raise ValueError(f"Pythia does not know the setting '{line}'")
     if not pythia.init():
@@ -103,11 +108,16 @@ class CrossingGenerator:
     def __init__(self, settings: SimulationSettings) -> None:
         self.settings = settings
         self._signal = (
-            make_pythia(settings.process, settings.cms_energy)
-            if settings.process in PYTHIA_PROCESS
+            make_pythia(settings.process, settings)
+            if settings.process in (*PYTHIA_PROCESS, *LONG_LIVED)
             else None
         )
-        self._pileup = make_pythia("pileup", settings.cms_energy) if settings.pileup > 0 else None
+        self._pileup = make_pythia("pileup", settings) if settings.pileup > 0 else None
+
+    @property
+    def n_signal(self) -> int:
+        """Number of collisions of the signal: one, or one per long-lived particle."""
+        return self.settings.gun.multiplicity if self.settings.process in LONG_LIVED else 1
 
     def n_pileup(self, event: int) -> int:
         """Return the number of pile-up collisions of one event."""
@@ -118,7 +128,9 @@ class CrossingGenerator:
         """Return the HepMC3 events of one bunch crossing, the signal first."""
         settings = self.settings
         rng = event_rng(settings.seed, event, STREAM_SIGNAL)
-        if self._signal is not None:
+        if settings.process in LONG_LIVED:
+            records = [displaced_record(self._signal, settings, rng)]
+        elif self._signal is not None:
             records = [pythia_record(self._signal, 1, rng)]
         else:
             records = [gun_record(settings, rng)]
@@ -157,7 +169,8 @@ class CrossingGenerator:
         """
         import pyhepmc
 
-        multiplicity = 1 + max(self.n_pileup(event) for event in range(first, first + n))
+        n_pileup = max(self.n_pileup(event) for event in range(first, first + n))
+        multiplicity = self.n_signal + n_pileup
         empty = pyhepmc.GenEvent(pyhepmc.Units.GEV, pyhepmc.Units.MM)
         with pyhepmc.open(str(path), "w", format="HepMC3") as output:
             for event in range(first, first + n):

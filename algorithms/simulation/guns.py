@@ -37,7 +37,7 @@ def gun_record(settings: SimulationSettings, rng: np.random.Generator) -> Partic
     sign = np.ones(n, dtype=np.int32)
     if abs(pdg) not in SELF_CONJUGATE:
         sign = np.where(rng.random(n) < 0.5, 1, -1).astype(np.int32)
-    momentum = _momenta(rng, n, gun.pt_min, gun.pt_max, gun.eta_min, gun.eta_max)
+    momentum = draw_momenta(rng, n, gun.pt_min, gun.pt_max, gun.eta_min, gun.eta_max)
     mass = np.full(n, MASSES.get(abs(pdg), 0.0))
     momentum[:, 3] = np.sqrt((momentum[:, :3] ** 2).sum(axis=1) + mass**2)
     position = np.zeros((n, 4))
@@ -76,7 +76,7 @@ def gun_record(settings: SimulationSettings, rng: np.random.Generator) -> Partic
     )
 
 
-def _momenta(
+def draw_momenta(
     rng: np.random.Generator, n: int, pt_min: float, pt_max: float, eta_min: float, eta_max: float
 ) -> np.ndarray:
     """Return float64 (n, 4): px, py, pz in GeV and an energy still to be filled."""

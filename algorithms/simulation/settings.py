@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from trkx.io.errors import ConfigError, nearest_name
 
-PROCESSES = ("ttbar", "single-muon", "gun", "displaced")
-DIGITIZATIONS = ("geometric", "smeared")
+PROCESSES = ("ttbar", "single-muon", "gun", "displaced", "hnl", "v0")
+DIGITIZATIONS = ("geometric", "smeared", "trackml")
+FIELDS = ("constant", "solenoid")
 STRIPS = ("2d", "stereo")
 GUN_PARTICLES = {
     11: "electron",
@@ -40,7 +41,12 @@ class GunSettings:
     multiplicity: int = 1
     """particles per event"""
     radius_max: float = 300.0
-    """process `displaced`: production radii are uniform from 0 to here (mm)"""
+    """process `displaced`: production radii are uniform from 0 to here, as those of `hnl` and `v0`
+    are unless they have a `lifetime` (mm)"""
+    lifetime: float = 0.0
+    """processes `hnl` and `v0`: mean proper decay length cτ; 0: uniform radii (mm)"""
+    mass: float = 10.0
+    """process `hnl`: mass of the heavy neutral lepton (GeV)"""
 
     def __post_init__(self) -> None:
         if abs(self.pdg) not in GUN_PARTICLES:
@@ -58,6 +64,12 @@ class GunSettings:
             raise ConfigError(f"gun multiplicity is {self.multiplicity}; give at least 1")
         if self.radius_max <= 0:
             raise ConfigError(f"gun radius_max is {self.radius_max} mm; give a positive length")
+        if not 0 <= self.lifetime < float("inf"):
+            raise ConfigError(
+                f"gun lifetime is {self.lifetime} mm; give cτ, or 0 for uniform radii"
+            )
+        if not 1 <= self.mass <= 1000:
+            raise ConfigError(f"gun mass is {self.mass} GeV; give a mass between 1 and 1000")
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,10 @@ class SimulationSettings:
     noise: float = 0.15
     """share of all measurements that belong to no particle"""
     digitization: str = "geometric"
-    """`geometric`: channels, charge sharing, merged clusters; `smeared`: Gaussian"""
+    """`geometric`: channels, charge sharing, merged clusters; `smeared`: Gaussian; `trackml`:
+    channels of sensors as thick as those of the TrackML challenge, strips without charge"""
+    hit_loss: float = 0.0
+    """share of the measurements of particles that are lost"""
     strips: str = "2d"
     """`2d`: strip modules measure both coordinates, as TrackML's do; `stereo`: they have two
     sensors, and space points are crossings of their strips"""
@@ -94,9 +109,12 @@ class SimulationSettings:
     vertex_sigma_t: float = 5.0
     """width of the luminous region in time (ns)"""
     field_tesla: float = 2.0
-    """solenoid field along z (T)"""
-    gun: GunSettings = field(default_factory=GunSettings)
-    """used by the processes `single-muon`, `gun` and `displaced`"""
+    """field along z at the centre of the detector (T)"""
+    field: str = "constant"
+    """`constant`: the same everywhere; `solenoid`: of a coil of finite length, which the field of
+    the TrackML challenge is like (`trkx.algorithms.magnetic_field`)"""
+    gun: GunSettings = dataclasses.field(default_factory=GunSettings)
+    """used by all processes but `ttbar`"""
 
     def __post_init__(self) -> None:
         if self.process not in PROCESSES:
@@ -105,6 +123,8 @@ class SimulationSettings:
             raise ConfigError(_unknown("digitization", self.digitization, DIGITIZATIONS))
         if self.strips not in STRIPS:
             raise ConfigError(_unknown("strips", self.strips, STRIPS))
+        if self.field not in FIELDS:
+            raise ConfigError(_unknown("field", self.field, FIELDS))
         if self.strips == "stereo" and self.digitization != "geometric":
             raise ConfigError(
                 f"strips 'stereo' need channels, which digitization '{self.digitization}' does not "
@@ -114,6 +134,8 @@ class SimulationSettings:
             raise ConfigError(
                 f"noise is {self.noise}; give a share of all hits in [0, 1), such as 0.15"
             )
+        if not 0 <= self.hit_loss < 1:
+            raise ConfigError(f"hit loss is {self.hit_loss}; give a share in [0, 1), such as 0.01")
         if not 0 <= self.pileup <= 1000:
             raise ConfigError(f"pileup is {self.pileup}; give a mean between 0 and 1000")
         if not 0 <= self.seed < 2**63:

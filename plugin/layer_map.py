@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,15 @@ class LayerMap:
     curvature_max: np.ndarray  # (N_LEVERS,) float32, 1/mm; tracks that bend more are below the
     #   threshold, by lever arm, see `lever_bin`
     meta: dict[str, Any]  # provenance: training seeds, settings, versions, target
+    free: np.ndarray = field(  # (P, L, 3) float32, windows of triplets wherever they come from:
+        #   largest residual along, mm, curvature, and its change to the next triplet, 1/mm;
+        #   negative: not continued to that layer; (0, 0, 3): not learned, see `free_triplets`
+        default_factory=lambda: np.zeros((0, 0, 3), np.float32)
+    )
+    chains: np.ndarray = field(  # (2,) float32, limits of four hits in a row, see
+        # `chain_selection`; (0,): not learned
+        default_factory=lambda: np.zeros(0, np.float32)
+    )
 
     def save(self, path: Path | str) -> str:
         """Write the map as .npz without pickles; returns the sha256 of the file."""

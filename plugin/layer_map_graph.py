@@ -14,12 +14,14 @@ import numpy as np
 from numba import njit
 
 from trkx.plugin import geometry_kernels as g
+from trkx.plugin.chain_selection import continued_triplets
 from trkx.plugin.doublets import find_doublets
 from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
 from trkx.plugin.hit_table import HitTable, make_hit_table
 from trkx.plugin.layer_map import KAPPA_MAX, LayerMap
 from trkx.plugin.node_features import BASE_FEATURES, point_features
+from trkx.plugin.soft_edges import hard_edges
 from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.stage_settings import StageContext, read_settings
 from trkx.plugin.triplets import find_triplets, group_by, path_lengths
@@ -28,6 +30,7 @@ from trkx.plugin.workers import run
 
 N_EDGE_FEATURES = 16
 N_TRIPLET_FEATURES = 5
+CHAIN_HITS = 4  # of two triplets that share a doublet
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class LayerMapGraphConfig:
     """What survives the cellular automaton."""
 
     min_hits: int = 4  # hits on the longest chain through an edge, one per layer
+    soft_factor: float = 0.0  # edges on chains that bend that much more than tracks at the
+    #   threshold are dropped, see `soft_edges`; 0: none
     strip_volumes: tuple[int, ...] = ()  # see `SpacePoints.with_types`
     single_clusters: bool = False  # the same
 
@@ -119,6 +124,16 @@ class LayerMapGraph:
         table = make_hit_table(points, m.layers, m.slopes, beam_spot)
         source, target, pair, offset = find_doublets(table, m)
         first, second, value = find_triplets(table, m, source, target, pair, offset)
+        if len(m.chains) and self.config.min_hits >= CHAIN_HITS:
+            keep = continued_triplets(table.hit, source, target, first, second, m.chains)
+            first, second, value = first[keep], second[keep], value[keep]
+        if self.config.min_hits >= 3:
+            # Few doublets have a triplet: what follows runs on these only.
+            some = np.zeros(len(source), bool)
+            some[first] = some[second] = True
+            new = np.cumsum(some, dtype=np.int32) - 1
+            source, target, pair = source[some], target[some], pair[some]
+            first, second = new[first], new[second]
         # Chains run outward: doublets sorted by the distance of their inner hit from the origin
         # follow all their predecessors.
         distance = table.hit[:, g.R] ** 2 + table.hit[:, g.Z] ** 2
@@ -133,13 +148,24 @@ class LayerMapGraph:
         survive = (new[first] >= 0) & (new[second] >= 0)
         first, second, value = new[first[survive]], new[second[survive]], value[survive]
         _, by_second = group_by(second, len(kept))
+        edges = np.stack([source[kept], target[kept]])
+        triplets, value = np.stack([first[by_second], second[by_second]]), value[by_second]
+        if self.config.soft_factor > 0:
+            cost = value[:, 0] ** 2 + value[:, 1] ** 2
+            hard = hard_edges(
+                table.hit, edges, triplets, cost, m.curvature_max, self.config.soft_factor
+            )
+            kept, edges = kept[hard], edges[:, hard]
+            survive = hard[triplets].all(axis=0)
+            new = np.cumsum(hard, dtype=np.int32) - 1
+            triplets, value = new[triplets[:, survive]], value[survive]
         return self._graph(
             points,
             table,
-            np.stack([source[kept], target[kept]]),
+            edges,
             pair[kept].astype(np.int64),
-            np.stack([first[by_second], second[by_second]]),
-            value[by_second],
+            triplets,
+            value,
             inward[kept],
             outward[kept],
             beam_spot,

@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 
 from trkx.plugin import geometry_kernels as g
+from trkx.plugin.chain_selection import quadruplet_table
 from trkx.plugin.hit_table import ANYTHING, HitTable, make_hit_table
 from trkx.plugin.layer_map import N_BINS, N_LEVERS, N_SIZES, LayerMap, lever_bin
 from trkx.plugin.layers import Layers
 from trkx.plugin.space_points import LabelledEvent
-from trkx.plugin.truth_edges import Crossings, crossings, true_doublets, true_triplets
+from trkx.plugin.truth_edges import (
+    Crossings,
+    crossings,
+    sorted_join,
+    true_doublets,
+    true_triplets,
+)
+
+DISPLACED = 1.0  # mm; production radius above which a particle counts as displaced
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,9 @@ class LayerMapConfig:
     curvature_quantile: float = 0.993  # share of tracks that bend less than the limit
     slope_quantile: float = 0.9995  # share of true hits inside each cluster-shape window
     margin: float = 1.1  # windows are widened by this factor about their centre
+    chain_quantile: float = 0.999  # share of true chains of four hits inside each of their limits
+    displaced_copies: int = 3  # displaced particles are rare, and count this many times more in
+    #   windows of doublets, triplets and chains
     hits_per_bin: int = 200  # true doublets that make one bin of the inner position
 
 
@@ -46,15 +58,16 @@ class _Sample:
     shapes: np.ndarray  # (2 E, 5): layer; sizes 0, 1; slopes 0, 1
     overlaps: np.ndarray  # (K, 5): layer; mode; differences of residuals; distance
     curvature: np.ndarray  # (tracks, 2): curvature, 1/mm; lever arm, mm
+    chains: np.ndarray  # (Q, 2): columns of `quadruplet_table`
 
 
-def _sample(event: LabelledEvent, layers: Layers, pt_min: float) -> _Sample:
-    """Folded quantities of the true doublets and triplets of one event."""
+def _sample(event: LabelledEvent, layers: Layers, particles: np.ndarray) -> _Sample:
+    """Folded quantities of the true doublets and triplets of some particles (P,) bool."""
     t = make_hit_table(event.space_points, layers)
     inverse = np.empty(len(t), np.int64)
     inverse[t.row] = np.arange(len(t))
     layer, _ = layers.index(event.space_points.geometry_id)
-    c = crossings(event, layer, event.targets(pt_min))
+    c = crossings(event, layer, particles)
     doublets, particle = true_doublets(c)
     triplets = inverse[true_triplets(doublets, particle)]
     a, b = inverse[doublets]
@@ -95,7 +108,18 @@ def _sample(event: LabelledEvent, layers: Layers, pt_min: float) -> _Sample:
         shape_rows,
         _overlap_sample(t, layers, c, inverse),
         _track_curvature(t, c, inverse),
+        _chain_sample(t, triplets),
     )
+
+
+def _chain_sample(t: HitTable, triplets: np.ndarray) -> np.ndarray:
+    """(Q, 2): how well two triplets that share a doublet agree."""
+    n = len(t) + 1
+    key = triplets[0] * n + triplets[1]
+    order = np.argsort(key, kind="stable")
+    a, b = sorted_join(triplets[1] * n + triplets[2], key[order])
+    i, j, k = triplets[:, a]
+    return quadruplet_table(t.hit, i, j, k, triplets[2, order[b]])
 
 
 def _unfold(values: np.ndarray, layers: Layers) -> np.ndarray:
@@ -270,12 +294,19 @@ def learn_layer_map(
         meta: provenance to keep with the map.
     """
     config = config or LayerMapConfig()
-    samples = [_sample(e, layers, config.pt_min) for e in events]
-    doublets = np.concatenate([s.doublets for s in samples])
-    triplets = np.concatenate([s.triplets for s in samples])
+    samples, displaced = [], []
+    for event in events:
+        wanted = event.targets(config.pt_min)
+        samples.append(_sample(event, layers, wanted))
+        wanted &= np.hypot(event.vertex[:, 0], event.vertex[:, 1]) > DISPLACED
+        if config.displaced_copies and wanted.any():
+            displaced += [_sample(event, layers, wanted)] * config.displaced_copies
+    doublets = np.concatenate([s.doublets for s in samples + displaced])
+    triplets = np.concatenate([s.triplets for s in samples + displaced])
     shapes = np.concatenate([s.shapes for s in samples])
     overlaps = np.concatenate([s.overlaps for s in samples])
     curvature = np.concatenate([s.curvature for s in samples])
+    chains = np.concatenate([s.chains for s in samples + displaced])
     n = len(layers)
     pairs, edges, windows = _doublet_windows(doublets, n, config)
     inner = (pairs // n).astype(np.int32)
@@ -291,5 +322,8 @@ def learn_layer_map(
         shape=_shape_lines(shapes, layers),
         overlaps=_overlap_windows(overlaps, layers, config),
         curvature_max=_curvature_limits(curvature, config),
+        chains=np.quantile(chains, config.chain_quantile, axis=0).astype(np.float32) * config.margin
+        if len(chains)
+        else np.zeros(0, np.float32),
         meta=dict(meta or {}),
     )

@@ -32,6 +32,7 @@ class TrainingConfig:
     width: int = 32
     steps: int = 4
     pt_min: float = 0.9  # GeV; softer particles weigh less
+    displaced_weight: float = 3.0  # of true edges of displaced particles
     seed: int = 1
 
 
@@ -57,12 +58,17 @@ class GraphDataset(Dataset[Example]):
     """Graphs of simulated events, built once and kept in memory."""
 
     def __init__(
-        self, events: Iterable[LabelledEvent], constructor: GraphConstructor, pt_min: float
+        self,
+        events: Iterable[LabelledEvent],
+        constructor: GraphConstructor,
+        pt_min: float,
+        displaced_weight: float = 1.0,
     ) -> None:
         self.examples = []
         for event in events:
             graph = constructor(event.space_points, (0.0, 0.0))
-            self.examples.append(to_example(graph, label_graph(graph, event, pt_min)))
+            labels = label_graph(graph, event, pt_min, displaced_weight=displaced_weight)
+            self.examples.append(to_example(graph, labels))
 
     def __len__(self) -> int:
         return len(self.examples)

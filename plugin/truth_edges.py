@@ -48,7 +48,7 @@ def crossings(event: LabelledEvent, layer: np.ndarray, particles: np.ndarray) ->
     return Crossings(hit, particle, number - start)
 
 
-def _join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def sorted_join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs (i, j) with left[i] == right[j]; `right` is sorted ascending."""
     low = np.searchsorted(right, left, side="left")
     count = np.searchsorted(right, left, side="right") - low
@@ -60,7 +60,7 @@ def _join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def true_doublets(c: Crossings) -> tuple[np.ndarray, np.ndarray]:
     """(2, E) int64 hit pairs of consecutive crossings, and (E,) int64 their particle."""
     key = c.particle * 4096 + c.crossing
-    i, j = _join(key + 1, key)
+    i, j = sorted_join(key + 1, key)
     return np.stack([c.hit[i], c.hit[j]]), c.particle[i]
 
 
@@ -70,7 +70,7 @@ def true_triplets(doublets: np.ndarray, particle: np.ndarray) -> np.ndarray:
     left = particle * stride + doublets[1]
     right = particle * stride + doublets[0]
     order = np.argsort(right, kind="stable")
-    i, j = _join(left, right[order])
+    i, j = sorted_join(left, right[order])
     j = order[j]
     return np.stack([doublets[0, i], doublets[1, i], doublets[1, j]])
 

@@ -237,8 +237,9 @@ def _train_network(
         drop_checkpoints,
         write_model,
     )
-    from trkx.plugin.interaction_network import InteractionNetworkConfig
+    from trkx.plugin.interaction_network_config import InteractionNetworkConfig
     from trkx.plugin.layer_map_graph import LayerMapGraph
+    from trkx.plugin.load import graph_config
     from trkx.plugin.network_training import GraphDataset, TrainingConfig, train_network
 
     torch.set_num_threads(args.threads)
@@ -261,7 +262,10 @@ def _train_network(
         note.parent.mkdir(exist_ok=True)
         note.write_text(json.dumps(settings))
     dataset = GraphDataset(
-        labelled_events(files, 0, args.events), LayerMapGraph(layer_map), training.pt_min
+        labelled_events(files, 0, args.events),
+        LayerMapGraph(layer_map, graph_config()),
+        training.pt_min,
+        training.displaced_weight,
     )
     first = dataset[0]
     network = InteractionNetworkConfig(

@@ -119,3 +119,107 @@ def sample() -> Sample:
 def make_sample() -> Callable[[int], Sample]:
     """Build the three small events with event numbers from a given one on."""
     return Sample
+
+
+class AthenaToy:
+    """One small event in the format of Athena's dump, to be spoiled by a test and then written.
+
+    Clusters 0 to 5 are of pixels, 6 to 9 of strips; space points 0 to 5 are pixels, 6 joins strips
+    of the same particle, 7 and 8 are crossings of strips of different ones. Particles are called by
+    sub-event and barcode: barcode 1 is there twice, in sub-events 0 and 5.
+    """
+
+    def __init__(self, number: int = 0, run: int = 7) -> None:
+        rng = np.random.default_rng(number)
+        n, m = 10, 9
+        strip = np.arange(n) >= 6
+        self.scalars = {"run_number": run, "event_number": 1000 + 17 * number}
+        self.counters = {"nCL": n, "nSP": m, "nPartEVT": 4}
+        position = rng.normal(0, 100, (3, n))
+        points = np.concatenate([position[:, :6], rng.normal(0, 100, (3, 3))], axis=1)
+        self.columns: Columns = {
+            "CLindex": np.arange(n, dtype=np.int32),
+            "CLhardware": strip.astype(np.int8),
+            **{f"CL{axis}": position[i] for i, axis in enumerate("xyz")},
+            "CLbarrel_endcap": np.array([0, 0, 0, -2, 2, 2, 0, 0, 2, 2], np.int32),
+            # Modules in no order, as 64-bit numbers that no double holds.
+            "CLmoduleID": (np.uint64(3) << np.uint64(60))
+            + np.array([9, 3, 3, 8, 1, 2, 41, 42, 12, 11], np.uint64),
+            "CLloc_direction1": np.where(strip & (np.arange(n) > 7), 0.0, np.arange(n) + 0.5),
+            "CLloc_direction2": np.where(strip & (np.arange(n) < 8), 0.0, np.arange(n) - 0.5),
+            "SPindex": np.arange(m, dtype=np.int32),
+            **{f"SP{axis}": points[i] for i, axis in enumerate("xyz")},
+            "SPCL1_index": np.array([0, 1, 2, 3, 4, 5, 6, 8, 8], np.int32),
+            "SPCL2_index": np.array([-1] * 6 + [7, 9, 7], np.int32),
+            "SPisOverlap": np.array([-1] * 6 + [0, 1, 2], np.int32),
+            "SPcovr": np.full(m, 0.01),
+            "SPcovz": np.full(m, 0.02),
+            "Part_event_number": np.array([0, 0, 5, 0], np.int32),
+            "Part_barcode": np.array([1, 2, 1, 200001], np.int32),
+            "Part_pdg_id": np.array([211, -13, 2212, 22], np.int32),
+            "Part_px": np.array([1500.0, 0.0, 300.0, 10.0], np.float32),
+            "Part_py": np.array([0.0, 2000.0, 400.0, 0.0], np.float32),
+            "Part_pz": np.array([1000.0, 1.0, -1.0, 3.0], np.float32),
+            "Part_pt": np.array([1500.0, 2000.0, 500.0, 10.0], np.float32),
+            "Part_eta": np.arcsinh([1000 / 1500, 1 / 2000, -1 / 500, 0.3]).astype(np.float32),
+            "Part_charge": np.array([1.0, 1.0, 1.0, 0.0], np.float32),
+            **{f"Part_v{axis}": np.arange(4, dtype=np.float32) for axis in "xyz"},
+        }
+        self.lists: dict[str, tuple[type, list[list]]] = {
+            "CLparticleLink_eventIndex": (
+                np.int32,
+                [[0], [0, 5], [], [5, 5], [0], [5], [0], [0], [0], [0]],
+            ),
+            "CLparticleLink_barcode": (
+                np.int32,
+                [[1], [1, 1], [], [1, 1], [2], [77], [1], [1], [2], [1]],
+            ),
+            "CLlocal_cov": (
+                np.float64,
+                [[0.01, 0.0, 0.0, 0.04]] * 6 + [[0.25], [0.25], [0.0, 0.36], [0.0, 0.36]],
+            ),
+            "CLphis": (np.int32, [[5, 6], [5], [7], [7], [1], [1], *[[-1, -1, -1]] * 4]),
+            "CLetas": (np.int32, [[3, 9], [2], [1], [1], [1], [1], *[[70, 71, 72]] * 4]),
+            "SPtopStripDirection": (np.float32, [[]] * 6 + [[1.0, 0.0, 0.0]] * 3),
+        }
+
+    def drop(self, *names: str) -> AthenaToy:
+        """Leave out branches."""
+        for name in names:
+            self.columns.pop(name, None)
+            self.lists.pop(name, None)
+        return self
+
+
+@pytest.fixture
+def athena_toy() -> Callable[..., AthenaToy]:
+    """Build a small event of an Athena dump."""
+    return AthenaToy
+
+
+@pytest.fixture
+def write_athena(tmp_path: Path) -> Callable[..., Path]:
+    """Write small events as `trkx convert` does, but with counters that a test may have spoiled."""
+
+    def write(*events: AthenaToy, name: str = "dump.root", tree: str = "GNN4ITk") -> Path:
+        branches: dict[str, object] = {
+            name: np.array([event.scalars[name] for event in events], kind)
+            for name, kind in (("run_number", np.uint32), ("event_number", np.uint64))
+        }
+        branches |= {
+            name: np.array([event.counters[name] for event in events], np.int32)
+            for name in events[0].counters
+        }
+        for column in events[0].columns:
+            values = ak.Array([event.columns[column] for event in events])
+            branches[column] = ak.values_astype(values, events[0].columns[column].dtype)
+        for column, (kind, _) in events[0].lists.items():
+            flat = [ak.flatten(ak.Array([[], *event.lists[column][1]])) for event in events]
+            sizes = [[len(item) for item in event.lists[column][1]] for event in events]
+            branches[column] = ak.values_astype(ak.Array(flat), kind)
+            branches[f"{column}_size"] = ak.values_astype(ak.Array(sizes), np.int32)
+        with uproot.recreate(tmp_path / name) as file:
+            file.mktree(tree, branches)
+        return tmp_path / name
+
+    return write

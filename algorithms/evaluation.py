@@ -110,6 +110,7 @@ class PipelineEvaluation:
             self._components(figures, event, graph)
         with last.use.measure():
             candidates = self.pipeline.track_builder(graph)
+            candidates = self.pipeline.resolve(candidates, event.space_points)
         assert last.builder is not None
         last.builder.add(event, candidates, self.pt_min)
 

@@ -12,6 +12,7 @@ from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.stages import EdgeClassifier, GraphConstructor, TrackBuilder
 
 Hook = Callable[[str, Graph], None]  # stage name, the graph after it
+Resolver = Callable[[TrackCandidates, SpacePoints], TrackCandidates]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Pipeline:
     track_builder: TrackBuilder
     hooks: Sequence[Hook] = ()
     meta: dict[str, object] = field(default_factory=dict)  # provenance of map and weights
+    shared_clusters: Resolver | None = None  # takes clusters from all but the best of their tracks
 
     def __call__(
         self, points: SpacePoints, beam_spot: tuple[float, float] = (0.0, 0.0)
@@ -41,9 +43,19 @@ class Pipeline:
         """
         if len(points) == 0:
             return TrackCandidates.empty()
-        return self.find_in(
+        found = self.find_in(
             lambda: replace(self.graph_constructor(points, beam_spot), event=points.event)
         )
+        return self.resolve(found, points)
+
+    def resolve(self, candidates: TrackCandidates, points: SpacePoints) -> TrackCandidates:
+        """The tracks of `points` after clusters that several share were given to the best."""
+        if self.shared_clusters is None:
+            return candidates
+        start = time.perf_counter()
+        resolved = self.shared_clusters(candidates, points)
+        seconds = {"shared_clusters": time.perf_counter() - start}
+        return replace(resolved, timing=candidates.timing | seconds)
 
     def find_in(self, make_graph: Callable[[], Graph]) -> TrackCandidates:
         """The same, with a graph that is made by other means than from space points."""

@@ -13,6 +13,9 @@
     [track_building]
     stage = "viterbi"
 
+    [shared_clusters]               # optional: see `trkx.plugin.shared_clusters`
+    max_tracks = 1
+
 What else a table holds are settings of its stage. Files that it names are relative to the TOML
 file.
 """
@@ -27,8 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trkx.plugin.errors import StageError, TrackFindingError
-from trkx.plugin.pipeline import Pipeline
+from trkx.plugin.errors import StageError, TrackFindingError, need
+from trkx.plugin.pipeline import Pipeline, Resolver
 from trkx.plugin.registry import OWN_PACKAGE, find_stage
 from trkx.plugin.stage_settings import StageContext
 from trkx.plugin.weights import TARGETS
@@ -42,7 +45,8 @@ TABLES = {
 }
 # Stages that read a model folder ('trkx train' without a stage) rather than weights of their own.
 MODEL_STAGES = ("layer_map", "fast")
-_KEYS = ("name", "description", "target", *TABLES)
+SHARED_CLUSTERS = "shared_clusters"
+_KEYS = ("name", "description", "target", *TABLES, SHARED_CLUSTERS)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -67,6 +71,7 @@ class PipelineFile:
     graph_construction: StageTable
     edge_classification: tuple[StageTable, ...]
     track_building: StageTable
+    shared_clusters: Mapping[str, Any] | None = None  # settings; None: clusters may be shared
 
     @property
     def stages(self) -> tuple[StageTable, ...]:
@@ -150,7 +155,19 @@ class PipelineFile:
                 "target": target,
                 "stages": [{"stage": t.stage, **t.settings} for t in self.stages],
             },
+            shared_clusters=self._resolver(),
         )
+
+    def _resolver(self) -> Resolver | None:
+        if self.shared_clusters is None:
+            return None
+        need("numba", "local", f"[{SHARED_CLUSTERS}]")
+        from trkx.plugin.shared_clusters import SharedClusters
+
+        try:
+            return SharedClusters.from_settings(self.shared_clusters)
+        except StageError as error:
+            raise StageError(f"{self.where}: {error}") from error
 
     def make_stage(
         self, table: StageTable, device: str, target: str, model: Path | None = None
@@ -234,6 +251,9 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
         classifiers = [classifiers]
     if not isinstance(classifiers, list):
         raise StageError(f": 'edge_classification' is {classifiers!r}; expected a table")
+    shared = content.get(SHARED_CLUSTERS)
+    if shared is not None and not isinstance(shared, Mapping):
+        raise StageError(f": '{SHARED_CLUSTERS}' is {shared!r}; expected a table of settings")
     return {
         "name": name,
         "description": description,
@@ -244,6 +264,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
             for number, table in enumerate(classifiers, start=1)
         ),
         "track_building": _table("track_building", content.get("track_building")),
+        "shared_clusters": shared,
     }
 
 

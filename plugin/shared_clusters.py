@@ -19,7 +19,7 @@ from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.space_points import SpacePoints
 from trkx.plugin.stage_settings import read_settings
 
-PREFERENCES = ("length", "score")
+PREFERENCES = ("score", "length")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class SharedClustersConfig:
     """How many tracks may have a cluster, and which keep it."""
 
     max_tracks: int = 1  # tracks that a cluster may be on
-    prefer: str = "length"  # 'length': tracks of more space points keep, of equally long ones that
-    #   of the better score; 'score': the other way round
+    prefer: str = "score"  # 'score': tracks of the better score keep, of equal ones the longer;
+    #   'length': the other way round
     min_hits: int = 5  # tracks of which fewer space points are left are dropped
 
     def __post_init__(self) -> None:

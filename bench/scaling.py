@@ -52,7 +52,7 @@ def main() -> None:
     for name in args.pipelines.split(","):
         pipeline = load_pipeline(pipeline=name, target=args.target, threads=1)
         hits, times, cells = [], {"all": []}, []
-        for mu, folder in samples.items():
+        for folder in samples.values():
             with EventFiles.open(folder) as files:
                 for number in files.numbers[: args.events]:
                     columns = files.read(number, truth=False).space_points

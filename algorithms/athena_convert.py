@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trkx.algorithms.athena_modules import SIDES, ClusterFrames
+from trkx.algorithms.training_input import input_provenance
 from trkx.io.athena_dump import HARDWARE, DumpColumns
 from trkx.io.athena_schema import FLAT, LISTS
 from trkx.io.athena_truth import FIRST_SECONDARY, MEV
@@ -17,26 +18,41 @@ from trkx.io.athena_writer import AthenaWriter
 from trkx.io.errors import GeometryIdError, InputError
 from trkx.io.event import Event
 from trkx.io.event_sources import EventInput
+from trkx.io.provenance import make_provenance
 from trkx.io.root_table import Jagged
 from trkx.io.schema import STRIP_COLUMNS
 
-__all__ = ["dump_columns", "write_athena"]
+__all__ = ["athena_provenance", "dump_columns", "write_athena"]
 
 _STATUS = (1, 20001)  # of a generated particle, and of one that the simulation made
 _PASSED = {"eta": 4.0, "pt": 1.0, "radius": 260.0}  # GeV, mm; what Part_passed says
 
 
+def athena_provenance(inputs: Sequence[str], command: str) -> dict[str, Any]:
+    """Where a dump comes from: the record of the files it is made of, with its own command.
+
+    The seed is the highest of all, so that events for tests are told from others.
+    """
+    made = [record for record in input_provenance(inputs) if record]
+    if len(made) == 1:
+        return {**made[0], "command": command}
+    seed = max((record.get("seed", -1) for record in made), default=-1)
+    return make_provenance(command, {"input": made}, seed)
+
+
 def write_athena(
     files: EventInput,
+    numbers: Sequence[int],
     path: str | os.PathLike[str],
     provenance: Mapping[str, Any],
     force: bool = False,
-    on_event: Callable[[], None] = lambda: None,
+    on_event: Callable[[], object] = lambda: None,
 ) -> Path:
-    """Write all events to one file, one after the other.
+    """Write events to one file, one after the other.
 
     Args:
         files: events with measurements and truth.
+        numbers: which of them.
         path: the file.
         provenance: stored in the file.
         force: replace a file that is there.
@@ -52,7 +68,7 @@ def write_athena(
             "measurements.root and particles.root of the same events"
         )
     with AthenaWriter(path, provenance, force) as writer:
-        for number in files.numbers:
+        for number in numbers:
             writer.write(dump_columns(files.read(number, truth=True)))
             on_event()
     return Path(path)

@@ -159,6 +159,8 @@ long giveTrueTypes(const std::string& from, const std::string& to, const std::st
     target.Fill();
   }
   file.Write();
+  // Where the events come from; those of seeds for tests must be told from others.
+  if (TObject* made = source->Get("provenance")) { file.WriteTObject(made, "provenance"); }
   tree->ResetBranchAddresses();
   target.ResetBranchAddresses();
   return events;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from trkx.io.athena_schema import COUNTERS, FLAT, LISTS, TREE, flattened_names
 from trkx.io.errors import BranchError, EventContentError, nearest_name
 from trkx.io.root_table import Jagged, RootTable
 
-__all__ = ["HARDWARE", "NECESSARY", "TRUTH", "AthenaDump", "DumpColumns"]
+__all__ = ["HARDWARE", "NECESSARY", "TRUTH", "AthenaDump", "DumpColumns", "noise_share"]
 
 HARDWARE = "CLhardware"
 """Branch of strings, PIXEL or STRIP; read as bool, True for strips."""
@@ -204,7 +204,18 @@ class AthenaDump:
             )
 
 
-def content_of(columns: Mapping[str, np.ndarray | Jagged], name: str) -> np.ndarray:
-    """The array of a branch that was read; for lists their items in a row."""
-    column = columns[name]
-    return column.content if isinstance(column, Jagged) else column
+def noise_share(path: Path | str) -> float | None:
+    """Share of the clusters of the first event that no particle made; None: no truth, no clusters.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    dump = AthenaDump(path)
+    try:
+        links = dump.read(0, ("CLparticleLink_barcode",)).get("CLparticleLink_barcode")
+    finally:
+        dump.close()
+    if not isinstance(links, Jagged) or len(links.offsets) < 2:
+        return None
+    known = np.concatenate([[0], np.cumsum(links.content != 0)])[links.offsets]
+    return float(np.mean(np.diff(known) == 0))

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from trkx.io.athena_dump import noise_share
+from trkx.io.athena_schema import TREE, unit_of
 from trkx.io.errors import InputFileError
 from trkx.io.provenance import PROVENANCE_KEY, read_provenance
 from trkx.io.root_table import open_root_file, table_names
@@ -16,12 +18,13 @@ from trkx.io.track_units import TRACK_TREES, track_unit
 
 __all__ = ["FileSummary", "TreeSummary", "find_root_files", "summarize_file"]
 
-EVENT_BRANCHES = ("event_id", "event_nr")
+EVENT_BRANCHES = ("event_id", "event_nr", "event_number")
 
 # Trees with one entry per event: the counter and one of the lists that it counts.
 _LISTS = {
     "particles": ("n_particles", BARCODE[0]),
     "tracksummary": ("n_tracks", "nMeasurements"),
+    TREE.lower(): ("nSP", "SPx"),
 }
 
 
@@ -38,7 +41,8 @@ class TreeSummary:
     rows: np.ndarray | None
     """rows of each event: entries, or for one entry per event the length of its lists"""
     noise_share: float | None
-    """share of measurements without particle; None: not known"""
+    """share of measurements without particle (of Athena dumps, in their first event); None: not
+    known"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def summarize_file(path: Path) -> FileSummary:
     """
     with open_root_file(path) as root_file:
         names = table_names(root_file)
-        trees = tuple(_summarize_tree(root_file[name], name) for name in names)
+        trees = tuple(_summarize_tree(root_file[name], name, path) for name in names)
         others = tuple(
             (name.split(";")[0], kind)
             for name, kind in root_file.classnames().items()
@@ -87,12 +91,14 @@ def summarize_file(path: Path) -> FileSummary:
     return FileSummary(path, path.stat().st_size, trees, others, read_provenance(path))
 
 
-def _summarize_tree(tree: Any, name: str) -> TreeSummary:
+def _summarize_tree(tree: Any, name: str, path: Path) -> TreeSummary:
     branches = [str(key) for key in tree.keys(recursive=False)]
     types = {key: str(tree[key].typename) for key in branches}
     units = units_of(name)
     if name.lower() in TRACK_TREES:
         units = {key: track_unit(key) for key in branches}
+    elif name == TREE:
+        units = {key: unit_of(key) for key in branches}
     columns = tuple((key, types[key], units.get(key, "")) for key in branches)
     events = rows = None
     event_branch = next((key for key in EVENT_BRANCHES if key in branches), None)
@@ -107,6 +113,8 @@ def _summarize_tree(tree: Any, name: str) -> TreeSummary:
         lengths = _lengths(tree, "n_measurement_particles", f"particles_{BARCODE[0]}")
         if lengths is not None and len(lengths):
             noise = float(np.mean(lengths == 0))
+    elif name == TREE and len(tree):
+        noise = noise_share(path)
     return TreeSummary(name, int(tree.num_entries), columns, events, rows, noise)
 
 

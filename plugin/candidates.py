@@ -27,6 +27,21 @@ class TrackCandidates:
         labels[self.hits] = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         return labels
 
+    def joined(self, more: TrackCandidates) -> TrackCandidates:
+        """Tracks of two passes; those of this one that lost a hit to the other are left out."""
+        taken = np.zeros(self.n_space_points, bool)
+        taken[more.hits] = True
+        n_hits = np.diff(self.offsets)
+        track = np.repeat(np.arange(len(self)), n_hits)
+        keep = np.bincount(track, taken[self.hits], minlength=len(self)) == 0
+        counts = np.concatenate([n_hits[keep], np.diff(more.offsets)])
+        return TrackCandidates(
+            n_space_points=self.n_space_points,
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            hits=np.concatenate([self.hits[keep[track]], more.hits]),
+            scores=np.concatenate([self.scores[keep], more.scores]),
+        )
+
     @classmethod
     def empty(cls, n_space_points: int = 0) -> TrackCandidates:
         """No candidates on `n_space_points` space points."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.node_features import BASE_FEATURES, select_features
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Graph:
     table: HitTable | None = None  # the nodes in search cells, for builders
     feature_names: tuple[str, ...] = BASE_FEATURES[:3]  # r (mm), phi (rad), z (mm), ...
     event: int = -1  # number of the event; -1: not known
+    found: TrackCandidates | None = None  # tracks of an earlier pass, see `second_pass`
 
     @property
     def n_nodes(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 
 from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.component_kernels import sort_outward
+from trkx.plugin.free_triplets import median_curvatures
 from trkx.plugin.geometry_kernels import CX, CY, N_COLUMNS, R, X, Y, track_curvatures
 from trkx.plugin.graph import Graph
 from trkx.plugin.layer_map import LayerMap, lever_bin
@@ -43,7 +44,8 @@ def make_candidates(
 ) -> TrackCandidates:
     """Order the hits of every track outward, and drop tracks below the pT threshold.
 
-    Softer tracks are built all the same, so that their hits do not make fakes.
+    Softer tracks are built all the same, so that their hits do not make fakes. Tracks that an
+    earlier pass found come first.
 
     Args:
         graph: the graph.
@@ -64,6 +66,8 @@ def make_candidates(
         first, middle, last = nodes[ends]
         if layer_map is not None and graph.table is not None:
             curvature, lever = track_curvatures(graph.table.hit, first, middle, last).T
+            if len(layer_map.free):  # the beam line tells nothing of displaced tracks
+                curvature = median_curvatures(graph.table.hit, np.asarray(starts), nodes)
             keep = curvature <= layer_map.curvature_max[lever_bin(lever)]
         else:
             hit = _positions(graph, np.concatenate([first, middle, last]))
@@ -74,12 +78,13 @@ def make_candidates(
     else:
         kept_nodes = nodes[np.repeat(keep, n_hits)]
         offsets = np.concatenate([[0], np.cumsum(n_hits[keep])]).astype(np.int64)
-    return TrackCandidates(
+    candidates = TrackCandidates(
         n_space_points=graph.n_space_points,
         offsets=offsets,
         hits=graph.space_point[kept_nodes],
         scores=score[keep].astype(np.float32),
     )
+    return candidates if graph.found is None else graph.found.joined(candidates)
 
 
 def curvature_limit(min_pt: float, lever: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 Both are the same detector: volumes and layers have the same ids, modules of the barrel too, and
 local axes agree to 1e-6. Modules of the endcaps are numbered otherwise, so that they are found by
-position: hits lie on their module's plane and within its outline.
+position: hits lie on their module's plane and within its outline (the same that
+`trackml_modules` finds from `detectors.csv`). Charge that drifts sideways shifts hits in the barrel
+by some micrometres, which is corrected.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from trkx.algorithms.simulation.modules import (
     module_table,
     read_readout,
 )
+from trkx.algorithms.trackml_sensors import drift_shift
 from trkx.io.errors import GeometryIdError
 from trkx.io.trackml_clusters import ClusterShapes
 from trkx.io.trackml_event import TrackMLEvent
@@ -47,8 +50,9 @@ def hit_measurements(event: TrackMLEvent, shapes: ClusterShapes) -> HitMeasureme
     position = np.stack([event.hits[axis] for axis in "xyz"], axis=1)
     module = _modules_of(event, position, modules)
     local = modules.to_local(module, position)
+    local[:, 0] -= drift_shift(modules.volume[module])
     size = np.stack([shapes.size0, shapes.size1], axis=1)
-    readout = read_readout(config_path("generic-digi-geometric"))
+    readout = read_readout(config_path("generic-digi-trackml"))
     return HitMeasurements(module, local, readout.variances(modules, module, local, size))
 
 

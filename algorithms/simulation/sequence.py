@@ -20,8 +20,10 @@ from acts.examples.simulation import (
 )
 
 from trkx.algorithms.detector import buildGenericDetector, constantField
+from trkx.algorithms.magnetic_field import solenoidField
 from trkx.algorithms.simulation.containers import read_hits, read_measurements, read_particles
 from trkx.algorithms.simulation.event_tables import build_event_tables
+from trkx.algorithms.simulation.hit_loss import lose_measurements
 from trkx.algorithms.simulation.modules import config_path, module_table, read_readout
 from trkx.algorithms.simulation.settings import SimulationSettings
 from trkx.algorithms.simulation.strip_sensors import StripSensors
@@ -31,6 +33,12 @@ u = acts.UnitConstants
 
 PRODUCTION_MARGIN = 1.0
 """Vertex smearing moves production points; the cut was made before it (mm)."""
+
+DIGITIZATION_FILES = {
+    "geometric": "generic-digi-geometric",
+    "smeared": "generic-digi-smearing",
+    "trackml": "generic-digi-trackml",
+}
 
 
 class _SkipFreeMultiplicity(acts.examples.IReader):
@@ -120,7 +128,8 @@ def addHepMC3Crossings(
 def addDetectorSimulation(s: Any, settings: SimulationSettings, rnd: Any) -> Any:
     """Simulate with Fatras and digitize; puts `measurements`, `clusters` and `simhits`."""
     _, geometry = buildGenericDetector()
-    field = constantField(settings.field_tesla)
+    make = {"constant": constantField, "solenoid": solenoidField}[settings.field]
+    field = make(settings.field_tesla)
     addGenParticleSelection(
         s,
         ParticleSelectorConfig(
@@ -130,7 +139,7 @@ def addDetectorSimulation(s: Any, settings: SimulationSettings, rnd: Any) -> Any
         logLevel=acts.logging.WARNING,
     )
     addFatras(s, geometry, field, rnd=rnd, enableInteractions=True, logLevel=acts.logging.FATAL)
-    geometric = settings.digitization == "geometric"
+    geometric = settings.digitization != "smeared"
     addDigitization(
         s,
         geometry,
@@ -156,8 +165,7 @@ def addDetectorSimulation(s: Any, settings: SimulationSettings, rnd: Any) -> Any
 
 def digitization_config(settings: SimulationSettings) -> Path:
     """Return the digitization configuration that the settings choose."""
-    kind = "geometric" if settings.digitization == "geometric" else "smearing"
-    return config_path(f"generic-digi-{kind}")
+    return config_path(DIGITIZATION_FILES[settings.digitization])
 
 
 class UprootEventWriter(acts.examples.IAlgorithm):
@@ -209,16 +217,18 @@ class UprootEventWriter(acts.examples.IAlgorithm):
 
     def _write(self, context: Any) -> None:
         event = {key: handle(context.eventStore) for key, handle in self._handles.items()}
+        rng = self._noise_rng(context.eventNumber)
+        measurements = read_measurements(
+            event["measurements"], event["clusters"], event["measurement_simhits_map"]
+        )
         tables = build_event_tables(
             read_hits(event["simhits"], event["simhit_table"]),
-            read_measurements(
-                event["measurements"], event["clusters"], event["measurement_simhits_map"]
-            ),
+            lose_measurements(measurements, self._settings.hit_loss, rng),
             read_particles(event["particles_simulated"]),
             self._modules,
             self._readout,
             self._settings.noise,
-            self._noise_rng(context.eventNumber),
+            rng,
             self._sensors,
         )
         self._writer.write(context.eventNumber, tables)

@@ -54,7 +54,7 @@ def write_athena(
         files: events with measurements and truth.
         numbers: which of them.
         path: the file.
-        provenance: stored in the file.
+        provenance: stored in the file; its seed becomes the run number.
         force: replace a file that is there.
         on_event: called after each event.
 
@@ -67,14 +67,16 @@ def write_athena(
             "an Athena dump holds clusters and truth, which the input does not have; add "
             "measurements.root and particles.root of the same events"
         )
+    # Samples of different seeds number their events alike.
+    run = max(int(provenance.get("seed", 0)), 0) % (1 << 32)
     with AthenaWriter(path, provenance, force) as writer:
         for number in numbers:
-            writer.write(dump_columns(files.read(number, truth=True)))
+            writer.write(dump_columns(files.read(number, truth=True), run))
             on_event()
     return Path(path)
 
 
-def dump_columns(event: Event) -> DumpColumns:
+def dump_columns(event: Event, run: int = 0) -> DumpColumns:
     """Branches of one event: clusters are the measurements, pixels first, then strips.
 
     What only the geometry tells (normals, strip vectors, numbers of modules) is 0, or an empty
@@ -85,7 +87,7 @@ def dump_columns(event: Event) -> DumpColumns:
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     columns: DumpColumns = _defaults(event.n_measurements, event.n_particles, event.n_space_points)
-    columns |= {"run_number": np.array(1), "event_number": np.array(event.number)}
+    columns |= {"run_number": np.array(run), "event_number": np.array(event.number)}
     number, barcode = _keys(event)
     columns |= _particles(event, number, barcode)
     columns["SEID"] = np.unique(number)

@@ -29,14 +29,14 @@ from trkx.io.reader_sim_hits import make_measurement_sim_hits_map, make_sim_hits
 from trkx.io.schema import STRIP_COLUMNS
 
 __all__ = [
+    "READ_COLUMNS",
     "UprootEventReader",
     "addEventReader",
     "addSpacePointMaker",
     "sensitiveGeometryIds",
 ]
 
-# Columns that finders, fitters and the performance measures use, besides those always read.
-_COLUMNS = frozenset(
+READ_COLUMNS = frozenset(
     (
         *("r", "t", "var_r", "var_z", "clus_size_loc0", "clus_size_loc1", "rec_time", "var_time"),
         *("particle_type", "q", "m", "vx", "vy", "vz", "vt", "px", "py", "pz", "p", "pt", "eta"),
@@ -45,6 +45,7 @@ _COLUMNS = frozenset(
         *STRIP_COLUMNS,
     )
 )
+"""Columns that finders, fitters and performance measures use, besides those always read."""
 _TRUE_COLUMNS = (
     *("true_loc0", "true_loc1", "true_phi", "true_theta", "true_qop", "true_time"),
     *("true_x", "true_y", "true_z"),
@@ -125,7 +126,7 @@ class UprootEventReader(acts.examples.IReader):
                 if trackingGeometry is None
                 else sensitiveGeometryIds(trackingGeometry),
             )
-        self._columns = _COLUMNS if columns is None else frozenset(columns)
+        self._columns = READ_COLUMNS if columns is None else frozenset(columns)
         if outputMeasurementTable and columns is None:
             self._columns |= frozenset(_TRUE_COLUMNS)
         self._truth = readTruth

@@ -31,6 +31,16 @@ def _cluster(i: int) -> dict[str, Callable[[_Columns], np.ndarray]]:
     }
 
 
+def _acorn(i: int) -> dict[str, Callable[[_Columns], np.ndarray]]:
+    def pick(name: str) -> Callable[[_Columns], np.ndarray]:
+        return lambda get: np.where(get("is_strip") > 0.5, get(f"cluster{i}_{name}"), get(name))
+
+    return {
+        **{f"acorn{i}_{name}": pick(name) for name in ("r", "phi", "eta")},
+        f"acorn{i}_z": lambda get: get(f"cluster{i}_z"),
+    }
+
+
 # Features that follow from columns a graph holds.
 _DERIVED: dict[str, Callable[[_Columns], np.ndarray]] = {
     "x": lambda get: get("r") * np.cos(get("phi")),
@@ -40,12 +50,16 @@ _DERIVED: dict[str, Callable[[_Columns], np.ndarray]] = {
     "eta": lambda get: _eta(get("r"), get("z")),
     **_cluster(1),
     **_cluster(2),
+    **_acorn(1),
+    **_acorn(2),
 }
 FEATURES = (*BASE_FEATURES, *_CLUSTERS, *_DERIVED)
 
-# The twelve features of GNN4ITk, and what they are divided by.
-GNN4ITK_FEATURES = tuple(
-    prefix + name for prefix in ("", "cluster1_", "cluster2_") for name in ("r", "phi", "z", "eta")
+# The twelve features of GNN4ITk, and what they are divided by: as ACTS makes them, and as acorn
+# does, which gives the clusters of pixels r, phi and eta of their space points.
+GNN4ITK_FEATURES, ACORN_FEATURES = (
+    tuple(p + name for p in ("", f"{kind}1_", f"{kind}2_") for name in ("r", "phi", "z", "eta"))
+    for kind in ("cluster", "acorn")
 )
 GNN4ITK_SCALES = (1000.0, math.pi, 1000.0, 1.0) * 3
 

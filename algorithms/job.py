@@ -12,12 +12,14 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import acts
 import acts.examples
 
 from trkx.algorithms.detector import buildGenericDetector, constantField
+from trkx.algorithms.event_inputs import open_inputs
 from trkx.algorithms.helpers import addLabelWriter
 from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
 from trkx.algorithms.job_config import JobConfig, finder_key
@@ -29,10 +31,14 @@ from trkx.algorithms.matching import match_tracks
 from trkx.algorithms.performance import library_versions
 from trkx.algorithms.performance_algorithm import addPerformance
 from trkx.algorithms.performance_collector import PerformanceCollector
+from trkx.algorithms.trackml_input import TrackMLInput
+from trkx.algorithms.trackml_tracks import hit_tracks
+from trkx.io.atomic import atomic_path
 from trkx.io.errors import ConfigError, InputError, TrkxError
-from trkx.io.event_sources import EventInput, open_events
+from trkx.io.event_sources import EventInput
 from trkx.io.readers import addEventReader
 from trkx.io.track_writers import addTrackWriters
+from trkx.io.trackml_submission import write_submission
 
 TIMING_FILE = "timing.csv"
 MEASUREMENT_TABLE = "measurement_table"
@@ -100,7 +106,7 @@ def runReconstruction(
     check_weights(config)
     hooks = graph_hooks(config, graphs)
     _, tracking_geometry = buildGenericDetector()
-    with open_events(config.input) as files:
+    with open_inputs(config.input, config.events) as files:
         if not files.has_measurements:
             raise InputError(
                 f"no measurements tree in {', '.join(map(str, config.input))}, which fits and "
@@ -109,6 +115,7 @@ def runReconstruction(
         if files.has_strips:
             check_no_fits(config)
         events = event_range(files, config.events)
+        source = files if isinstance(files, TrackMLInput) else config.input
         first_available, has_truth = files.available[0], files.has_truth
         paths, foreign = files.paths, not files.acts_modules
     s = acts.examples.Sequencer(
@@ -121,7 +128,7 @@ def runReconstruction(
         outputTimingFile=TIMING_FILE,
     )
     # Modules of another detector: it is for the pipeline to know them.
-    addReader(s, config, None if foreign else tracking_geometry, has_truth)
+    addReader(s, config, source, None if foreign else tracking_geometry, has_truth)
     timer = StageTimer(config.threads)
     settings = ChainSettings(
         tracking_geometry,
@@ -164,7 +171,9 @@ def runReconstruction(
     return built
 
 
-def addReader(s: Any, config: JobConfig, trackingGeometry: Any, hasTruth: bool) -> None:
+def addReader(
+    s: Any, config: JobConfig, source: Any, trackingGeometry: Any, hasTruth: bool
+) -> None:
     """Add the reader of a job, which leaves out what no finder of the job needs.
 
     Without a tracking geometry, module ids are taken as they are.
@@ -184,7 +193,7 @@ def addReader(s: Any, config: JobConfig, trackingGeometry: Any, hasTruth: bool) 
     without = only_ckf or trackingGeometry is None  # and so without fits
     addEventReader(
         s,
-        config.input,
+        source,
         trackingGeometry,
         outputSpacePoints="" if without else "spacepoints",
         logLevel=acts.logging.INFO if config.verbose else acts.logging.WARNING,
@@ -300,6 +309,8 @@ def event_range(files: EventInput, wanted: tuple[int | None, int | None]) -> tup
         EventRangeError: they are not in the input.
     """
     low, high = files.available
+    if isinstance(files, TrackMLInput):  # has these events only, perhaps by other numbers
+        return low, high
     first = low if wanted[0] is None else wanted[0]
     stop = high if wanted[1] is None else wanted[1]
     files.check_range(first, stop)
@@ -329,6 +340,11 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
         labels = config.labels and stack.enter_context(
             result_folder(config.labels, config.force, LABEL_PATTERNS)
         )
+        submission = config.submission and stack.enter_context(
+            atomic_path(config.submission, config.force)
+        )
+        if submission and labels is None:
+            labels = Path(stack.enter_context(TemporaryDirectory(prefix="trkx-labels-")))
         graphs = config.dump_graphs and stack.enter_context(
             result_folder(config.dump_graphs, config.force, GRAPH_PATTERNS)
         )
@@ -338,6 +354,10 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
         start = time.perf_counter()
         with _progress_bar(job):
             run_sequencer(job.sequencer)
+        if submission and labels:
+            with open_inputs(config.input, config.events) as files:
+                tracks = hit_tracks(files, range(*job.events), labels)
+            write_submission(submission, tracks, str(config.submission).endswith(".gz"))
         result = JobResult(
             config=config,
             events=job.events,

@@ -137,6 +137,7 @@ class JobConfig:
     target: str = "pt1"  # of TARGETS: lowest pT the finders aim at, 1 or 0.5 GeV
     weights: Path | None = None  # maps and networks of your own instead of the shipped ones
     labels: Path | None = None  # folder for one .npy of track labels per event; None: not written
+    submission: Path | None = None  # file for the tracks as TrackML wants them; None: not written
     dump_graphs: Path | None = None  # folder for graphs after every stage; None: not written
     force: bool = False  # replace results that are there
     track_states: bool = False  # also write every state of every track
@@ -170,7 +171,7 @@ class JobConfig:
         if not isinstance(self.events, tuple):
             convert(self, "events", parse_event_range(self.events))
         convert(self, "beam_spot", parse_beam_spot(self.beam_spot))
-        for name in ("weights", "labels", "dump_graphs", "tls", "token_file"):
+        for name in ("weights", "labels", "submission", "dump_graphs", "tls", "token_file"):
             if getattr(self, name) is not None:
                 convert(self, name, _path(name, getattr(self, name)))
         _one_of("device", self.device, DEVICES)

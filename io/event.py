@@ -26,8 +26,13 @@ def _no_rows() -> np.ndarray:
 class EventSource(Protocol):
     """Where events come from: files, or whoever asks for a reconstruction."""
 
-    available: tuple[int, int]  # first event number and last event number + 1
-    has_measurements: bool
+    @property
+    def available(self) -> tuple[int, int]:
+        """First event number and last event number + 1."""
+
+    @property
+    def has_measurements(self) -> bool:
+        """Whether events have measurements."""
 
     def check_range(self, first: int, stop: int) -> None:
         """Raise unless these events are there."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,7 @@ class EventWriter:
         first: number of the first event.
         force: replace files that are there.
         trees: schemas by tree name, of the same file names as `TREES`.
+        numbers: numbers of the events, ascending; None: from the first one on, without gaps.
 
     Raises:
         OutputExistsError: the folder holds one of the files, and `force` is not set.
@@ -61,11 +63,13 @@ class EventWriter:
         first: int = 0,
         force: bool = False,
         trees: Mapping[str, TreeSchema] = TREES,
+        numbers: Iterable[int] | None = None,
     ) -> None:
         self.directory = Path(directory)
         self._schemas = trees
         check_output_directory(self.directory, force)
-        self._next = first
+        self._numbers = itertools.count(first) if numbers is None else iter(numbers)
+        self._next = next(self._numbers, first)
         self._waiting: dict[int, Mapping[str, EventColumns]] = {}
         self._lock = threading.Lock()
         self._files: dict[str, Any] = {}
@@ -93,7 +97,7 @@ class EventWriter:
         """Hand in one event.
 
         Args:
-            number: event number; each once, without gaps.
+            number: event number; each once, all of them.
             tables: columns by tree name, with all branches of the schema but the event number.
         """
         with self._lock:
@@ -108,7 +112,7 @@ class EventWriter:
                         f"cannot write event {self._next} to {self.directory}: {error}; "
                         "is the disk full?"
                     ) from error
-                self._next += 1
+                self._next = next(self._numbers, self._next + 1)
 
     def close(self) -> list[Path]:
         """Finish the files and give them their names.

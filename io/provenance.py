@@ -66,10 +66,14 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
     """Read the record of a ROOT file.
 
     Returns:
-        the record, None if the file has none (ACTS' own files have not).
+        the record, None if the file has none (ACTS' own files have not, nor files that are not
+        ROOT's).
     """
     import uproot
 
+    with open(path, "rb") as file:
+        if file.read(4) != b"root":
+            return None
     with uproot.open(path) as root_file:
         if PROVENANCE_KEY not in root_file:
             return None

@@ -31,6 +31,7 @@ Columns = dict[str, np.ndarray]
 class _Part:
     """One table of one event, not read yet."""
 
+    path: Path
     label: str
     read: Callable[[], Columns]
 
@@ -103,6 +104,11 @@ class TrackMLFiles:
     def __iter__(self) -> Iterator[TrackMLEvent]:
         for number in self.numbers:
             yield self.read(number)
+
+    def paths(self, numbers: Iterable[int]) -> list[Path]:
+        """The files that these events are in."""
+        parts = (part for number in numbers for part in self._parts(number).values())
+        return list(dict.fromkeys(part.path for part in parts))
 
     def has(self, part: str, number: int) -> bool:
         """Whether event `number` has this part (of `PARTS`)."""
@@ -189,7 +195,7 @@ def _find(path: Path, sources: _Sources) -> None:
     elif match := _NAME.match(path.name):
         if not path.is_file():
             raise InputFileError(f"no such file: {path}")
-        part = _csv_part(match[2], str(path), lambda: read_bytes(path))
+        part = _csv_part(match[2], path, str(path), lambda: read_bytes(path))
         sources.add(int(match[1]), match[2], part)
     elif files := _with_prefix(path):
         for file in sorted(files):
@@ -214,13 +220,13 @@ def _nothing(where: Path, names: Iterable[str]) -> InputFileError:
     )
 
 
-def _csv_part(name: str, label: str, read: Callable[[], bytes]) -> _Part:
+def _csv_part(name: str, path: Path, label: str, read: Callable[[], bytes]) -> _Part:
     part = PARTS[name.rpartition("-")[2]]
 
     def table() -> Columns:
         return parse_csv(unzip_bytes(read(), label), label, part.types, part.required)
 
-    return _Part(label, table)
+    return _Part(path, label, table)
 
 
 def _find_in_zip(path: Path, sources: _Sources) -> None:
@@ -240,8 +246,8 @@ def _find_in_zip(path: Path, sources: _Sources) -> None:
         match = _NAME.match(file_name)
         if match and "__MACOSX" not in folders:
             found = True
-            reader = _zip_reader(path, member)
-            sources.add(int(match[1]), match[2], _csv_part(match[2], f"{path}:{member}", reader))
+            part = _csv_part(match[2], path, f"{path}:{member}", _zip_reader(path, member))
+            sources.add(int(match[1]), match[2], part)
     if not found:
         raise _nothing(path, members)
 
@@ -265,4 +271,5 @@ def _find_in_root(path: Path, sources: _Sources) -> None:
     file = TrackMLRootFile(path)
     for number in file.numbers:
         for name in file.parts_of(number):
-            sources.add(number, name, _Part(f"{name} of {path}", file.reader(name, number)))
+            part = _Part(path, f"{name} of {path}", file.reader(name, number))
+            sources.add(number, name, part)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from trkx.io.atomic import atomic_path
 from trkx.io.csv_table import read_csv
 from trkx.io.errors import EventContentError, OutputError
 from trkx.io.trackml_writer import write_csv
@@ -47,21 +45,19 @@ def read_submission(path: Path) -> dict[int, HitTracks]:
     }
 
 
-def write_submission(
-    path: str | os.PathLike[str], tracks: Mapping[int, HitTracks], force: bool = False
-) -> None:
-    """Write a submission: every hit, hits on no track as tracks 0.
+def write_submission(path: Path, tracks: Mapping[int, HitTracks], compressed: bool = False) -> None:
+    """Write a submission: every hit, hits on no track as track 0.
 
     Tracks are numbered from 1 up, in their order, as the challenge wants no negative numbers.
     One track of all hits without one matches no particle, so that it scores nothing.
 
     Args:
-        path: file to be written, compressed if its name ends in `.gz`.
+        path: file to be written.
         tracks: by event number, all hits of the event and the track number of each, −1: none.
-        force: replace a file that is there.
+        compressed: as gzip.
 
     Raises:
-        OutputExistsError, OutputError: see `trkx.io.atomic.AtomicFile`.
+        OutputError: the file cannot be written.
     """
     columns: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
     for number, (hit, track) in sorted(tracks.items()):
@@ -72,8 +68,7 @@ def write_submission(
         name: np.concatenate(several) if several else np.zeros(0, dtype=np.int64)
         for name, several in columns.items()
     }
-    with atomic_path(path, force) as temporary:
-        try:
-            write_csv(temporary, joined, compressed=str(path).endswith(".gz"))
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        write_csv(path, joined, compressed)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -51,15 +51,16 @@ class TrackMLWriter:
     """Writes the files of events into a folder or a zip archive.
 
     Args:
-        target: a folder that is there, or a file whose name ends in `.zip`.
+        target: a folder that is there, or the archive.
         compressed: write `.csv.gz` into the folder.
+        archive: `target` is a zip archive to be written.
     """
 
-    def __init__(self, target: Path, compressed: bool = False) -> None:
+    def __init__(self, target: Path, compressed: bool = False, archive: bool = False) -> None:
         self._folder = target
         self._compressed = compressed
         self._archive: zipfile.ZipFile | None = None
-        if target.suffix == ".zip":
+        if archive:
             self._archive = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED)
 
     def write(self, event: TrackMLEvent) -> None:

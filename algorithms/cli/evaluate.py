@@ -123,13 +123,13 @@ def open_events(inputs: list[str], events: str) -> tuple[Any, list[int]]:
         ConfigError: no range of events.
         EventRangeError: events that are not there.
     """
+    from trkx.algorithms.event_inputs import open_inputs as open_files
     from trkx.algorithms.job import event_range
     from trkx.algorithms.job_config import parse_event_range
     from trkx.io.errors import InputError
-    from trkx.io.event_sources import open_events as open_files
 
     wanted = parse_event_range(events)
-    files = open_files(inputs)
+    files = open_files(inputs, wanted)
     if not (files.has_truth and files.has_measurements):
         raise InputError(
             f"an evaluation needs truth, which {', '.join(inputs)} does not have; add "

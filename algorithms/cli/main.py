@@ -24,10 +24,12 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 COMMANDS = {
     "simulate": "make ttbar events with pile-up on the GenericDetector, as ROOT files",
     "info": "say what a file or a sample holds: events, columns, units, provenance",
+    "convert": "events of the TrackML challenge to ROOT files and back",
     "run": "find and fit tracks with one finder, write and measure them",
     "compare": "several finders side by side on the same events: table, figures, report",
     "evaluate": "what each stage of a pipeline keeps, loses and costs, against the truth",
     "stages": "list the stages that pipelines are made of, and the shipped pipelines",
+    "score": "the TrackML challenge's score of a submission or of labels",
     "export": "networks of a pipeline as TorchScript or ONNX, for ACTS' GNN plugin",
     "serve": "find tracks as a service: a Triton server with our models",
     "bench": "measure throughput and overhead of the service on this machine",

@@ -89,6 +89,13 @@ def add_parser(subparsers: Any) -> None:
         "event by event as .npy",
     )
     parser.add_argument(
+        "--submission",
+        metavar="FILE",
+        default=silent,
+        help="also write the tracks as a submission of the TrackML challenge (event_id, hit_id, "
+        "track_id; .csv or .csv.gz), which `trkx score` takes",
+    )
+    parser.add_argument(
         "--dump-graphs",
         metavar="DIR",
         default=silent,

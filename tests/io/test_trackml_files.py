@@ -111,7 +111,7 @@ def test_written_back_as_it_was(tmp_path, trackml_toy, target):
     out = tmp_path / target
     if target != "archive.zip":
         out.mkdir()
-    writer = TrackMLWriter(out, compressed=target == "gz")
+    writer = TrackMLWriter(out, compressed=target == "gz", archive=target == "archive.zip")
     for event in files:
         writer.write(event)
     writer.close()
@@ -182,9 +182,9 @@ def test_submission(tmp_path):
     path = tmp_path / "submission.csv"
     write_submission(path, tracks)
     assert path.read_text() == "event_id,hit_id,track_id\n3,4,8\n12,1,1\n12,2,0\n12,5,4\n"
-    with pytest.raises(errors.OutputExistsError, match="--force"):
-        write_submission(path, tracks)
-    write_submission(tmp_path / "s.csv.gz", tracks)
+    with pytest.raises(errors.OutputError, match="cannot write"):
+        write_submission(tmp_path / "nowhere" / "s.csv", tracks)
+    write_submission(tmp_path / "s.csv.gz", tracks, compressed=True)
     for name in ("submission.csv", "s.csv.gz"):
         found = read_submission(tmp_path / name)
         assert found.keys() == {3, 12}

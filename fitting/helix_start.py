@@ -9,6 +9,9 @@ import numpy as np
 
 from trkx.fitting.helix_model import TAU, Z0, PaddedPoints, pass_points
 
+STRIP_WEIGHT = 0.01
+"""Of points whose place along their strip is not known yet, beside 1 of the others."""
+
 
 def start_helices(points: PaddedPoints) -> np.ndarray:
     """Fit a circle to x and y with equal weights, then a line to z along it.
@@ -17,7 +20,10 @@ def start_helices(points: PaddedPoints) -> np.ndarray:
         shape (5, T); NaN where the points determine no circle, such as those of one place.
     """
     x, y, z = points.position
-    weight = points.used / np.maximum(points.used.sum(axis=0), 1)
+    weight = points.used.astype(np.float64)
+    if points.free is not None:
+        weight[(points.free != 0.0).any(axis=0)] *= STRIP_WEIGHT
+    weight /= np.maximum(weight.sum(axis=0), 1e-12)
 
     def mean(values: np.ndarray) -> np.ndarray:
         return (weight * values).sum(axis=0)

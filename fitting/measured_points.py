@@ -59,6 +59,9 @@ def points_on_surfaces(
         free += np.where(has, 0.0, 1.0)[:, None] * axis
     dimension = measured[0].astype(np.int64) + measured[1]
     single = dimension == 1
+    beyond = _beyond(position, table.layer_radius[rows], table.layer_z[rows])
+    first, last = _edges_of_layers(offsets, ids)
+    carrier = np.where(table.material_inside[rows], first, last)  # of the passive material
     return TrackPoints.make(
         offsets,
         position,
@@ -66,9 +69,9 @@ def points_on_surfaces(
             *axes, *(np.where(has, v, np.nan) for has, v in zip(measured, variances, strict=True))
         ),
         dimension,
-        table.thickness[rows] + table.layer_thickness[rows] * _last_on_layer(offsets, ids),
+        table.thickness[rows] + table.layer_thickness[rows] * carrier,
         table.normal[rows],
-        position * _beyond(position, table.layer_radius[rows], table.layer_z[rows])[:, None],
+        position * beyond[:, None],
         np.where(single[:, None], free, 0.0) if single.any() else None,
     )
 
@@ -108,13 +111,16 @@ def points_without_surfaces(
     return TrackPoints.make(offsets, position, covariance, 2, errors.thickness, normal)
 
 
-def _last_on_layer(offsets: np.ndarray, geometry_ids: np.ndarray) -> np.ndarray:
-    """Which points are not on the layer of the point after them, shape (M,), bool."""
+def _edges_of_layers(
+    offsets: np.ndarray, geometry_ids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which points are the first, and the last, of their layer on their track, (M,) bool each."""
     layer = geometry_ids >> np.uint64(36)
-    last = np.ones(len(layer), bool)
-    last[:-1] = layer[1:] != layer[:-1]
-    last[offsets[1:][np.diff(offsets) > 0] - 1] = True
-    return last
+    filled = np.diff(offsets) > 0
+    first, last = np.ones(len(layer), bool), np.ones(len(layer), bool)
+    first[1:] = last[:-1] = layer[1:] != layer[:-1]
+    first[offsets[:-1][filled]] = last[offsets[1:][filled] - 1] = True
+    return first, last
 
 
 def _beyond(position: np.ndarray, radius: np.ndarray, z: np.ndarray) -> np.ndarray:

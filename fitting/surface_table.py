@@ -33,6 +33,7 @@ class SurfaceTable:
             once however many surfaces of the layer it crosses.
         layer_radius, layer_z: mm, of the cylinder, or of the disc, that this material is on; NaN:
             it is not on one.
+        material_inside: bool, whether it is further in than the layer's surfaces.
     """
 
     geometry_id: np.ndarray
@@ -43,6 +44,7 @@ class SurfaceTable:
     layer_thickness: np.ndarray
     layer_radius: np.ndarray
     layer_z: np.ndarray
+    material_inside: np.ndarray
 
     @property
     def normal(self) -> np.ndarray:
@@ -87,18 +89,20 @@ def surface_table(trackingGeometry: Any) -> SurfaceTable:
     order = np.argsort(np.array(ids, np.uint64))
     geometry_id = np.array(ids, np.uint64)[order]
     center, unit0, unit1 = np.moveaxis(np.array(points).reshape(-1, 3, 3)[order], 1, 0)
-    passive = _passive_layers(trackingGeometry, context)
-    layers = (geometry_id >> _LAYER_BITS).tolist()
-    nothing = (0.0, np.nan, np.nan)
-    of_layer = np.array([passive.get(layer, nothing) for layer in layers]).reshape(-1, 3)
-    return SurfaceTable(
+    table = SurfaceTable(
         geometry_id,
         center,
         unit0 - center,
         unit1 - center,
         np.array(thickness)[order],
-        *of_layer.T,
+        *(np.full(len(ids), value) for value in (0.0, np.nan, np.nan, False)),
     )
+    passives = passive_surfaces(trackingGeometry)
+    pipe = _pipe(passives, table)
+    for passive in passives:
+        if passive is not pipe:
+            _assign(passive, table)
+    return table
 
 
 def radiation_lengths(surface: Any) -> float:
@@ -109,28 +113,36 @@ def radiation_lengths(surface: Any) -> float:
     return float(found[2]) / float(found[1]) if found else 0.0
 
 
-def _passive_layers(trackingGeometry: Any, context: Any) -> dict[int, tuple[float, float, float]]:
-    """Layer → radiation lengths, radius and z of its surface without sensors, as of its support.
+@dataclass(frozen=True)
+class PassiveSurface:
+    """A cylinder or disc around the z axis with material."""
 
-    Of several the thickest counts.
-    """
-    found: dict[int, tuple[float, float, float]] = {}
+    geometry_id: Any
+    depth: float  # radiation lengths
+    is_cylinder: bool
+    place: float  # mm: radius of a cylinder, z of a disc
+    extent: tuple[float, float]  # mm: z of a cylinder, radii of a disc
+
+
+def passive_surfaces(trackingGeometry: Any) -> list[PassiveSurface]:
+    """Cylinders and discs with homogeneous material and without sensors, the thickest first."""
+    context = acts.GeometryContext.dangerouslyDefaultConstruct()
+    found = []
     for surface in trackingGeometry.extractMaterialSurfaces():
-        identifier, depth = surface.geometryId, radiation_lengths(surface)
-        layer = identifier.value >> int(_LAYER_BITS)
-        if identifier.sensitive or not depth > found.get(layer, (0.0,))[0]:
+        depth, kind = radiation_lengths(surface), surface.type
+        if surface.geometryId.sensitive or depth <= 0.0:
             continue
-        if surface.type == acts.SurfaceType.Cylinder:
-            found[layer] = (depth, _radius(surface), np.nan)
-        elif surface.type == acts.SurfaceType.Disc:
-            found[layer] = (depth, np.nan, surface.center(context)[2])
-        else:
-            found[layer] = (depth, np.nan, np.nan)
-    return found
-
-
-def _radius(surface: Any) -> float:
-    return float(surface.bounds[acts.CylinderBoundsValue.R])
+        z, bounds = surface.center(context)[2], list(surface.bounds.values())
+        if kind == acts.SurfaceType.Cylinder:
+            radius, half = bounds[:2]
+            found.append(
+                PassiveSurface(surface.geometryId, depth, True, radius, (z - half, z + half))
+            )
+        elif kind == acts.SurfaceType.Disc:
+            found.append(
+                PassiveSurface(surface.geometryId, depth, False, z, (bounds[0], bounds[1]))
+            )
+    return sorted(found, key=lambda passive: -passive.depth)
 
 
 def beam_pipe(trackingGeometry: Any) -> tuple[float, float]:
@@ -138,13 +150,38 @@ def beam_pipe(trackingGeometry: Any) -> tuple[float, float]:
 
     Both 0 where there is none inside of all sensitive surfaces.
     """
-    table = surface_table(trackingGeometry)
+    pipe = _pipe(passive_surfaces(trackingGeometry), surface_table(trackingGeometry))
+    return (pipe.place, pipe.depth) if pipe else (0.0, 0.0)
+
+
+def _pipe(passives: list[PassiveSurface], table: SurfaceTable) -> PassiveSurface | None:
     innermost = np.hypot(table.center[:, 0], table.center[:, 1]).min(initial=np.inf)
-    found = (0.0, 0.0)
-    for surface in trackingGeometry.extractMaterialSurfaces():
-        if surface.geometryId.sensitive or surface.type != acts.SurfaceType.Cylinder:
-            continue
-        depth, radius = radiation_lengths(surface), _radius(surface)
-        if depth > 0.0 and radius < innermost and (not found[0] or radius < found[0]):
-            found = (radius, depth)
-    return found
+    inside = [p for p in passives if p.is_cylinder and p.place < innermost]
+    return min(inside, key=lambda passive: passive.place, default=None)
+
+
+def _assign(passive: PassiveSurface, table: SurfaceTable) -> None:
+    """Add a passive surface to the layer it belongs to.
+
+    That is the layer of its own geometry id, or, for the boundary of a volume, the nearest one
+    that it covers. The place of the thickest counts.
+    """
+    layer = table.geometry_id >> _LAYER_BITS
+    r, z = np.hypot(table.center[:, 0], table.center[:, 1]), table.center[:, 2]
+    if not passive.geometry_id.boundary:
+        rows = layer == passive.geometry_id.value >> int(_LAYER_BITS)
+    else:
+        flat = np.abs(table.normal[:, 2]) > np.sqrt(0.5)
+        across, along = (r, z) if passive.is_cylinder else (z, r)
+        low, high = passive.extent
+        covered = (flat != passive.is_cylinder) & (along > low) & (along < high)
+        if not covered.any():
+            return
+        nearest = np.argmin(np.where(covered, np.abs(across - passive.place), np.inf))
+        rows = layer == layer[nearest]
+    table.layer_thickness[rows] += passive.depth
+    if not rows.any() or not np.isnan([table.layer_radius[rows], table.layer_z[rows]]).all():
+        return
+    place, sensors = (table.layer_radius, r) if passive.is_cylinder else (table.layer_z, np.abs(z))
+    place[rows] = passive.place
+    table.material_inside[rows] = abs(passive.place) < sensors[rows].mean() - 1.0

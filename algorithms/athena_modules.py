@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trkx.algorithms.simulation.modules import config_path, module_table, read_readout
+from trkx.algorithms.simulation.modules import (
+    ModuleTable,
+    config_path,
+    module_table,
+    read_readout,
+)
 from trkx.algorithms.simulation.strip_sensors import SensorFrames, StripSensors
 
 __all__ = ["ClusterFrames"]
@@ -21,8 +26,8 @@ class ClusterFrames:
     """Placement of the sensors that N clusters are on; shapes (N,) and (N, 3)."""
 
     endcap: np.ndarray  # int64; -2, 0, 2
-    layer: np.ndarray  # int64, layer or disk within its volume
-    eta: np.ndarray  # int64, module along z (barrel) or r (endcaps), from the lowest
+    layer: np.ndarray  # int64, layer or disk, of pixels and strips apart
+    eta: np.ndarray  # int64, module along z (barrel) or r (endcaps)
     phi: np.ndarray  # int64, module along the azimuth, within its ring
     across: np.ndarray  # float64, unit vectors of local 0
     along: np.ndarray  # float64, unit vectors of local 1, along the strips
@@ -47,10 +52,10 @@ class ClusterFrames:
         pitch = read_readout(config_path("generic-digi-geometric")).pitch[volume]
         disk = np.abs(np.cross(modules.axis_u, modules.axis_v)[:, 2]) > 0.5
         endcap = np.where(disk, np.where(modules.center[:, 2] > 0, 2, -2), 0)
-        eta, phi = _numbers(modules.layer_key, disk, modules.center)
+        layer, eta, phi = _numbers(modules, sensors.has(modules.volume), endcap)
         return cls(
             endcap=endcap[module],
-            layer=((geometry_id >> np.uint64(36)) & np.uint64(0xFFF)).astype(np.int64),
+            layer=layer[module],
             eta=eta[module],
             phi=phi[module],
             across=np.where(plain, modules.axis_u[module], frames.across),
@@ -85,26 +90,46 @@ def _pseudorapidity(direction: np.ndarray) -> np.ndarray:
     return -np.arcsinh(direction[:, 2] / np.hypot(direction[:, 0], direction[:, 1]))
 
 
+def _rank(*keys: np.ndarray) -> np.ndarray:
+    """Number of distinct values of the last key below that of a row, among equal other keys."""
+    order = np.lexsort(keys[::-1])
+    group, step = np.zeros(len(order), bool), np.zeros(len(order), bool)
+    step[1:] = keys[-1][order][1:] != keys[-1][order][:-1]
+    for key in keys[:-1]:
+        group[1:] |= key[order][1:] != key[order][:-1]
+    count = np.cumsum(step | group)
+    start = np.maximum.accumulate(np.where(group, np.arange(len(order)), 0))
+    found = np.empty(len(order), np.int64)
+    found[order] = count - count[start]
+    return found
+
+
 def _numbers(
-    layer: np.ndarray, disk: np.ndarray, center: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of M modules along z or r within their layers, and around the beam line."""
-    r = np.hypot(center[:, 0], center[:, 1])
-    place = np.round(np.where(disk, r, center[:, 2]) / _RESOLUTION)
+    modules: ModuleTable, strips: np.ndarray, endcap: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Athena's numbers of the M modules: layer or disk, and modules along z or r and in azimuth.
+
+    Layers and disks count outward from 0, of pixels and strips apart; modules along z are numbered
+    from the middle, with a sign, and there is a 0 if there is one in the middle; those along r from
+    the innermost.
+    """
+    center = modules.center
+    r, z = np.hypot(center[:, 0], center[:, 1]), center[:, 2]
+    key, of_layer = np.unique(modules.layer_key, return_inverse=True)
+    count = np.bincount(of_layer)
+    mean_r, mean_z = np.bincount(of_layer, r) / count, np.bincount(of_layer, np.abs(z)) / count
+    # Disks of two volumes may lie in one plane.
+    far = np.where(endcap != 0, np.round(mean_z[of_layer]) * 1e4, 0.0) + mean_r[of_layer]
+    layer = _rank(strips, endcap, np.round(far))
+    along = np.round(np.where(endcap != 0, r, z) / _RESOLUTION)
+    eta = _rank(modules.layer_key, along)
+    last = np.zeros(len(key), np.int64)
+    np.maximum.at(last, of_layer, eta)
+    doubled = 2 * eta - last[of_layer]
+    signed = np.sign(doubled) * ((np.abs(doubled) + 1) // 2)
     azimuth = np.arctan2(center[:, 1], center[:, 0])
-
-    def rank(*keys: np.ndarray) -> np.ndarray:
-        """Number of distinct values of the last key below that of a row, for equal other keys."""
-        order = np.lexsort(keys[::-1])
-        group = np.zeros(len(order), bool)
-        step = np.zeros(len(order), bool)
-        step[1:] = keys[-1][order][1:] != keys[-1][order][:-1]
-        for key in keys[:-1]:
-            group[1:] |= key[order][1:] != key[order][:-1]
-        count = np.cumsum(step | group)
-        start = np.maximum.accumulate(np.where(group, np.arange(len(order)), 0))
-        found = np.empty(len(order), np.int64)
-        found[order] = count - count[start]
-        return found
-
-    return rank(layer, place), rank(layer, place, azimuth)
+    return (
+        layer,
+        np.where(endcap != 0, eta, signed),
+        _rank(modules.layer_key, along, azimuth),
+    )

@@ -1,25 +1,25 @@
 """CPU seconds and memory to read Athena dumps of full size, entry by entry.
 
     python bench/athena_reader.py --work .bench/itk
-    python bench/athena_reader.py --input Dump_GNN4Itk.root --work .bench/itk
+    python bench/athena_reader.py --input Dump_GNN4Itk.root
 
 Without --input, events with strips of two clusters are simulated (295 interactions, half of all
 measurements are noise: more than 310,000 space points each), written by uproot, and with ROOT
 (`make root-env`) in the true types of Athena. Each event is read once as `trkx run` reads it, once
-for training, with links to particles. "first" has what is done once per job.
+for training, with links to particles. Memory is what reading adds at its peak; "first" has what is
+done once per job.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import math
 import subprocess
-import sys
-import time
 import warnings
 from pathlib import Path
 
 from trkx.algorithms.athena_convert import athena_provenance, write_athena
+from trkx.algorithms.evaluation_resources import StageUse
 from trkx.algorithms.labelled_events import labelled_event
 from trkx.io.athena_files import AthenaFiles
 from trkx.io.errors import TrkxWarning
@@ -50,24 +50,21 @@ def make_dumps(work: Path, events: int) -> list[Path]:
 
 def measure(path: Path) -> None:
     """Print a line per event."""
-    start = time.process_time()
     files = AthenaFiles.open(path)
-    opened = time.process_time() - start
-    print(f"{path.name}: {path.stat().st_size / len(files) / 1e6:.0f} MB per event, "
-          f"opened in {opened:.2f} s")  # fmt: skip
-    print("event  space points  clusters  particles   run (s)  train (s)  peak memory (MB)")
+    print(f"{path.name}: {path.stat().st_size / len(files) / 1e6:.0f} MB per event")
+    print("event  space points  clusters  particles   run (s)  train (s)  memory (MB)")
     for number in files.numbers:
-        start = time.process_time()
-        event = files.read(number, columns=READ_COLUMNS)
-        run = time.process_time() - start
-        start = time.process_time()
-        labelled_event(files.read(number))
-        train = time.process_time() - start
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        run, train = StageUse(), StageUse()
+        with run.measure():
+            event = files.read(number, columns=READ_COLUMNS)
+        counts = event.n_space_points, event.n_measurements, event.n_particles
+        del event
+        with train.measure():
+            labelled_event(files.read(number))
         print(
-            f"{number if number else 'first':>5}  {event.n_space_points:12,}  "
-            f"{event.n_measurements:8,}  {event.n_particles:9,}  {run:8.2f}  {train:9.2f}  "
-            f"{memory:16.0f}"
+            f"{number if number else 'first':>5}  {counts[0]:12,}  {counts[1]:8,}  "
+            f"{counts[2]:9,}  {run.cpu_seconds[0]:8.2f}  {train.cpu_seconds[0]:9.2f}  "
+            f"{max([*run.increase, *train.increase], default=math.nan):11.0f}"
         )
 
 
@@ -76,19 +73,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--input", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--work", type=Path, default=Path(".bench/itk"), metavar="DIR")
     parser.add_argument("--events", type=int, default=3)
-    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.file is not None:
-        # Noise that falls into one channel twice is no concern here.
-        warnings.simplefilter("ignore", TrkxWarning)
-        measure(args.file)
-        return
+    # Noise that falls into one channel twice is no concern here.
+    warnings.simplefilter("ignore", TrkxWarning)
     for path in args.input or make_dumps(args.work, args.events):
-        # In a process of its own: memory is the highest of a process.
-        command = [sys.executable, __file__, "--work", str(args.work), "--file", str(path)]
-        subprocess.run(command, check=True)
+        measure(path)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,15 @@ from trkx.io.athena_schema import COUNTERS, FLAT, LISTS, TREE, flattened_names
 from trkx.io.errors import BranchError, EventContentError, nearest_name
 from trkx.io.root_table import Jagged, RootTable
 
-__all__ = ["HARDWARE", "NECESSARY", "TRUTH", "AthenaDump", "DumpColumns", "noise_share"]
+__all__ = [
+    "HARDWARE",
+    "NECESSARY",
+    "TRUTH",
+    "AthenaDump",
+    "DumpColumns",
+    "content_of",
+    "noise_share",
+]
 
 HARDWARE = "CLhardware"
 """Branch of strings, PIXEL or STRIP; read as bool, True for strips."""
@@ -32,8 +40,12 @@ DumpColumns = dict[str, np.ndarray | Jagged]
 
 _COUNTER = {name: counter for counter, names in FLAT.items() for name in names}
 _LIST_COUNTER = {name: counter for counter, names in LISTS.items() for name in names}
-_DTYPE = {name: kind for group in (FLAT, LISTS) for names in group.values() for name in names
-          for kind in [names[name]]}  # fmt: skip
+_DTYPE = {
+    name: np.dtype(kind)
+    for group in (FLAT, LISTS)
+    for names in group.values()
+    for name, kind in names.items()
+}
 _STRIP_LISTS = tuple(LISTS["nSP"])
 
 
@@ -202,6 +214,12 @@ class AthenaDump:
                 + (f"; nearest: '{near}'" if near else "")
                 + ". Is it a dump of GNN4ITk?"
             )
+
+
+def content_of(columns: DumpColumns, name: str) -> np.ndarray:
+    """The array of a branch that was read; for lists their items in a row."""
+    column = columns[name]
+    return column.content if isinstance(column, Jagged) else column
 
 
 def noise_share(path: Path | str) -> float | None:

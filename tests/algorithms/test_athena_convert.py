@@ -9,6 +9,7 @@ import pytest
 import uproot
 
 from trkx.algorithms.athena_convert import athena_provenance, write_athena
+from trkx.algorithms.athena_rings import athena_rings
 from trkx.algorithms.cli.main import main
 from trkx.algorithms.labelled_events import labelled_event
 from trkx.algorithms.training_input import input_provenance, open_training_events
@@ -16,6 +17,9 @@ from trkx.io.athena_files import AthenaFiles
 from trkx.io.errors import ConfigError, InputError, OutputExistsError
 from trkx.io.event_files import EventFiles
 from trkx.io.event_sources import open_events
+from trkx.plugin.edge_labels import label_graph
+from trkx.plugin.module_map_graph import ModuleMapGraph
+from trkx.plugin.stage_settings import StageContext
 
 SEED = 600003
 
@@ -150,20 +154,58 @@ def test_tracks_of_a_dump(sample, dump, tmp_path, capsys):
     assert "no double-sided strip modules" in capsys.readouterr().err
 
 
-def test_modules_that_a_pipeline_does_not_know(dump, tmp_path, capsys):
-    """Athena's module numbers are not those of ACTS: reading goes well, the map says no."""
-    path = tmp_path / "foreign.root"
+@pytest.fixture(scope="module")
+def foreign(dump):
+    """The same events on modules that have other numbers, as those of Athena are."""
+    path = dump.parent / "foreign.root"
     with uproot.open(dump) as file, uproot.recreate(path) as other:
         tree = file["GNN4ITk"]
         columns = {name: tree[name].array() for name in tree.keys()}
-        columns["CLmoduleID"] = (columns["CLmoduleID"] >> np.uint64(8)) << np.uint64(40)
+        ids = columns["CLmoduleID"]
+        columns["CLmoduleID"] = ((ids >> np.uint64(8)) + (ids & np.uint64(3))) << np.uint64(36)
         other.mktree("GNN4ITk", columns)
-    assert not AthenaFiles.open(path).acts_modules
+    return path
+
+
+def test_modules_that_a_pipeline_does_not_know(foreign, tmp_path, capsys):
+    """Reading goes well; it is the map that says no."""
+    assert not AthenaFiles.open(foreign).acts_modules
     arguments = ["--finder", "classical", "--fitter", "none", "--out", str(tmp_path / "out")]
-    assert main(["run", "--input", str(path), *arguments]) == 2
+    assert main(["run", "--input", str(foreign), *arguments]) == 2
     message = capsys.readouterr().err
     assert "modules that the map does not know" in message and "trkx train" in message
     assert not (tmp_path / "out" / "job.json").exists()
+
+
+def test_a_module_map_of_these_modules(foreign, tmp_path):
+    """Learned from a dump with any module numbers, and used on it."""
+    with AthenaFiles.open(foreign) as files:
+        modules = athena_rings(files)
+    assert modules.n_cells < 0.9 * len(modules.geometry_id)
+    np.testing.assert_array_equal(modules.mirror[modules.mirror], np.arange(modules.n_cells))
+    assert (modules.mirror != np.arange(modules.n_cells)).sum() > 0.2 * modules.n_cells
+    modules.save(tmp_path / "modules.npz")
+    config = tmp_path / "map.toml"
+    config.write_text(
+        f"""stage = "module_map"
+        out = "itk"
+        input = ["{foreign}"]
+        [data]
+        modules = "modules.npz"
+        pt_min = 0.9
+        [optimisation]
+        threads = 1
+        """
+    )
+    arguments = ["--config", str(config), "--out", str(tmp_path), "--quiet"]
+    assert main(["train", "module_map", *arguments]) == 0
+    make_graph = ModuleMapGraph.from_settings(
+        {"map": "itk.npz"}, StageContext(folder=tmp_path, target="pt1")
+    )
+    event = labelled_event(AthenaFiles.open(foreign).read(0))
+    graph = make_graph(event.space_points, (0.0, 0.0))
+    labels = label_graph(graph, event, 1.0)
+    assert labels.edge.sum() > 5 * event.targets(1.0).sum()
 
 
 def test_what_cannot_be_written(sample, dump, tmp_path):
@@ -175,3 +217,18 @@ def test_what_cannot_be_written(sample, dump, tmp_path):
     ):
         write_athena(files, [0], tmp_path / "x.root", {})
     assert not list(tmp_path.iterdir())
+
+
+def test_convert_command(sample, tmp_path, capsys):
+    out = tmp_path / "Dump_GNN4Itk.root"
+    command = ["convert", str(sample), str(out), "--to", "athena", "--events", "1:2"]
+    assert main(command) == 0
+    assert "1 events" in capsys.readouterr().out
+    with AthenaFiles.open(out) as files:
+        assert files.identity(0) == (SEED, 1)
+    assert main(command) == 2 and "--force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+    out.write_bytes(out.read_bytes()[:3000])
+    arguments = ["--fitter", "none", "--out", str(tmp_path / "tracks")]
+    assert main(["run", "--input", str(out), *arguments]) == 2
+    assert "truncated" in capsys.readouterr().err

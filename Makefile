@@ -20,9 +20,11 @@ DEMO_SEED ?= 900000
 DEMO_FINDERS ?= gnn,classical,ckf
 
 BENCH ?= .bench
-BENCH_EVENTS ?= 20
-BENCH_SEED ?= 900100
-BENCH_FINDERS ?= gnn,classical,gnn+ckf,ckf-best,ckf-fast
+BENCH_EVENTS ?= 40
+BENCH_SEED ?= 900500
+BENCH_FINDERS ?= gnn,classical,ckf-best,ckf-fast
+# Finders of others beside them: BENCH_EXTERNAL='fastrack=fastrack.py:find mikado=mikado.py:find'
+BENCH_EXTERNAL ?=
 
 TORCH := $(shell sed -n 's/^\(torch==.*\)/\1/p' constraints.txt)
 # A server that asks for an older numpy than it needs; nothing else of its dependencies is used.
@@ -35,11 +37,11 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo figures bench bench-stages test lint format pytest root-env clean distclean
+.PHONY: help install demo figures bench bench-fits bench-stages test lint format pytest root-env clean distclean
 
 help:
 	@sed -n '2,4p' Makefile | sed 's/^# *//'
-	@echo "also: make bench, make bench-stages, make figures, make lint, make format, make pytest, make root-env, make clean, make distclean"
+	@echo "also: make bench, make bench-fits, make bench-stages, make figures, make lint, make format, make pytest, make root-env, make clean, make distclean"
 
 install: $(STAMP)
 
@@ -66,11 +68,17 @@ demo: $(STAMP)
 figures: demo
 	$(BIN)/python docs/make_figures.py $(DEMO)/comparison
 
-# Twenty fresh events, all finders: the figures that releases are judged by.
+# Forty fresh events, all finders side by side on the same cores, one and then two: the figures that
+# releases are judged by. $(BENCH)/race holds table and JSON; docs/performance.md the last ones.
 bench: $(STAMP)
-	@test -e $(BENCH)/sample/spacepoints.root || $(BIN)/trkx simulate --events $(BENCH_EVENTS) \
-		--pileup 200 --seed $(BENCH_SEED) --out $(BENCH)/sample
-	$(BIN)/trkx compare --input $(BENCH)/sample --finders $(BENCH_FINDERS) --fitters kf \
+	@test -e $(BENCH)/race_sample/spacepoints.root || $(BIN)/trkx simulate \
+		--events $(BENCH_EVENTS) --pileup 200 --seed $(BENCH_SEED) --out $(BENCH)/race_sample
+	$(BIN)/python bench/race.py --input $(BENCH)/race_sample --finders $(BENCH_FINDERS) \
+		$(BENCH_EXTERNAL:%=--external %) --out $(BENCH)/race
+
+# The same events through the fits: resolutions, pulls, seconds from space points to fitted tracks.
+bench-fits: bench
+	$(BIN)/trkx compare --input $(BENCH)/race_sample --finders $(BENCH_FINDERS) --fitters kf \
 		--out $(BENCH)/comparison --force
 
 # Stages by themselves, before and after each optimisation side by side: neighbour search, track

@@ -36,6 +36,8 @@ CANDIDATE_OUTPUTS = (
 )
 # What our client asks for: labels follow from offsets and hits.
 CLIENT_OUTPUTS = ("OFFSETS", "HITS", "SCORES", "REPORT")
+# More than any event has; what a request costs in memory and time is bounded by it.
+MOST_SPACE_POINTS = 2_000_000
 _TYPES = {"X": np.float32, "Y": np.float32, "Z": np.float32, "GEOMETRY_ID": np.uint64}
 _TYPES |= {"SIZE0": np.float32, "SIZE1": np.float32, "BEAM_SPOT": np.float32}
 
@@ -67,6 +69,32 @@ def event_inputs(points: SpacePoints, beam_spot: tuple[float, float]) -> dict[st
     return tensors | {"CHECKSUM": np.array([checksum(tensors.values())], np.uint32)}
 
 
+def check_number(n: int) -> None:
+    """Raise where a request has more space points than an event can have.
+
+    Raises:
+        SpacePointError: it has.
+    """
+    if n > MOST_SPACE_POINTS:
+        raise SpacePointError(
+            f"{n} space points; a request may have {MOST_SPACE_POINTS}. Send one event per request"
+        )
+
+
+def check_finite(column: str, values: np.ndarray) -> None:
+    """Raise where a column has values that are no numbers.
+
+    Raises:
+        SpacePointError: it has; the message names the column.
+    """
+    bad = ~np.isfinite(values)
+    if bad.any():
+        raise SpacePointError(
+            f"input '{column}': {int(bad.sum())} of {len(values)} values are NaN or infinite, "
+            f"first in row {int(np.argmax(bad))}; remove these rows first"
+        )
+
+
 def read_event(
     tensors: Mapping[str, np.ndarray | None],
 ) -> tuple[SpacePoints, tuple[float, float]]:
@@ -80,13 +108,15 @@ def read_event(
     for name in ("X", "Y", "Z", "GEOMETRY_ID"):
         if given[name] is None:
             raise SpacePointError(f"input '{name}' is missing")
+    columns = {name: array for name, array in given.items() if array is not None}
+    check_number(max(map(len, columns.values())))
     expected = tensors.get("CHECKSUM")
-    found = checksum(array for array in given.values() if array is not None)
-    if expected is not None and found != int(expected[0]):
+    if expected is not None and checksum(columns.values()) != int(expected[0]):
         raise ServiceError("the request was damaged on its way: wrong checksum", transient=True)
+    for name, array in columns.items():
+        if array.dtype.kind == "f":
+            check_finite(name, array)
     spot = given["BEAM_SPOT"]
-    if spot is not None and not np.isfinite(spot).all():
-        raise SpacePointError("input 'BEAM_SPOT' is not finite")
     points = SpacePoints(*(given[name] for name in list(_TYPES)[:6]))  # type: ignore[arg-type]
     return points, (0.0, 0.0) if spot is None else (float(spot[0]), float(spot[1]))
 

@@ -21,6 +21,7 @@ from trkx.plugin.serving.backend import (
     load_model_pipeline,
     model_parameters,
 )
+from trkx.plugin.serving.exchange import check_finite, check_number
 from trkx.plugin.serving.metrics import ModelMetrics
 from trkx.plugin.space_points import SpacePoints
 
@@ -45,8 +46,9 @@ def points_of_features(features: np.ndarray, columns: tuple[str, ...]) -> SpaceP
     missing = [name for name in COLUMNS[:6] if name not in columns]
     if missing:
         raise SpacePointError(f"FEATURES has no column {', '.join(missing)}")
-    if not np.isfinite(features).all():
-        raise SpacePointError("FEATURES has values that are NaN or infinite")
+    check_number(len(features))
+    for i, name in enumerate(columns):
+        check_finite(f"FEATURES: {name}", features[:, i])
 
     def column(name: str) -> np.ndarray:
         return np.ascontiguousarray(features[:, columns.index(name)])
@@ -56,6 +58,8 @@ def points_of_features(features: np.ndarray, columns: tuple[str, ...]) -> SpaceP
     for name, values, bits in ids:
         if len(values) and not (values.min() >= 0 and values.max() < 1 << bits):
             raise SpacePointError(f"FEATURES: {name}_id is not between 0 and {(1 << bits) - 1}")
+        if (values != np.floor(values)).any():
+            raise SpacePointError(f"FEATURES: {name}_id has values that are no whole numbers")
     v, m, s = (a.astype(np.uint64) for a in (volume, layer, sensitive))
     both = "size0" in columns and "size1" in columns
     return SpacePoints(

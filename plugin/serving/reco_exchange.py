@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trkx.plugin.errors import SpacePointError
+from trkx.plugin.serving.exchange import check_finite, check_number
 from trkx.plugin.serving.model_config import TensorSpec
 
 # One row per measurement: global position, module, local position with variances, cluster size.
@@ -96,13 +97,14 @@ def read_measurements(tensors: Mapping[str, np.ndarray | None]) -> dict[str, np.
             raise SpacePointError(f"input '{tensor}' is missing")
         columns[name] = values
     n = len(columns["x"])
+    check_number(n)
     for name, values in columns.items():
         if values.ndim != 1 or len(values) != n:
             raise SpacePointError(
                 f"input '{COLUMNS[name]}' has shape {values.shape}; 'X' has ({n},)"
             )
-        if values.dtype != np.uint64 and not np.isfinite(values).all():
-            raise SpacePointError(f"input '{COLUMNS[name]}' has values that are not finite")
+        if values.dtype != np.uint64:
+            check_finite(COLUMNS[name], values)
         if name.startswith("var_") and (values <= 0).any():
             raise SpacePointError(f"input '{COLUMNS[name]}' has variances that are not positive")
     return columns

@@ -82,6 +82,9 @@ class Runtime:
         if found.get("LD_LIBRARY_PATH"):
             libraries.append(found["LD_LIBRARY_PATH"])
         found["LD_LIBRARY_PATH"] = os.pathsep.join(libraries)
+        # What requests took goes back to the system; models undo this for themselves.
+        found |= {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}
+        found |= {"MALLOC_MMAP_THRESHOLD_": "65536"}
         for name in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
             found[f"{name}_NUM_THREADS"] = str(threads)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -53,6 +54,7 @@ class ServerConfig:
     token: str | None = None  # that every request must carry
     start_seconds: float = 300.0  # until all models must be ready
     stub_seconds: int = 180  # until a model's process must answer; torch is slow to load
+    memory: int = 1 << 28  # bytes that requests and answers of one model may take; at most
     extra: tuple[str, ...] = ()  # more arguments of tritonserver
     log: Path | None = None  # file for the server's output; None: a temporary one
 
@@ -82,7 +84,7 @@ class TritonServer:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _scratch: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
     _models: tuple[int, ...] = field(default=(), repr=False)  # their processes, once ready
-    _memory: str = field(default_factory=lambda: f"trkx-server-{secrets.token_hex(8)}-", repr=False)
+    memory_prefix: str = field(default_factory=lambda: f"trkx-server-{secrets.token_hex(8)}-")
     log: Path = field(default_factory=Path)
 
     @property
@@ -173,7 +175,11 @@ class TritonServer:
                 stderr=subprocess.STDOUT,
                 env=runtime.environment(self.config.threads),
                 start_new_session=True,  # a Ctrl-C of the terminal is ours to handle
+                restore_signals=False,  # SIGXFSZ stays ignored, so that the limit is an error
             )
+        # The shared memory of a model grows with the largest request and never shrinks; as it is
+        # a file, this bounds it. Triton has no option for that.
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (self.config.memory,) * 2)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -196,8 +202,10 @@ class TritonServer:
             # One event is a few MB: no growing in steps of one megabyte.
             "--backend-config=python,shm-default-byte-size=16777216",
             "--backend-config=python,shm-growth-byte-size=16777216",
-            f"--backend-config=python,shm-region-prefix-name={self._memory}",
+            f"--backend-config=python,shm-region-prefix-name={self.memory_prefix}",
             "--exit-timeout-secs=20",
+            # Of what it keeps for later requests, each is as large as the largest request was.
+            "--grpc-infer-allocation-pool-size=0",
             "--disable-auto-complete-config",
             *self._guards(),
             *c.extra,
@@ -296,7 +304,7 @@ class TritonServer:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)  # stubs outlive a server that was killed
             process.wait()
-        remove_shared_memory(self._memory)
+        remove_shared_memory(self.memory_prefix)
 
     def __enter__(self) -> Self:
         return self.start() if self._process is None else self

@@ -11,8 +11,11 @@ from trkx.algorithms.job_config import TARGETS
 EPILOG = """\
 examples:
   trkx bench service --input sample --out bench
+  trkx bench service --input sample --models exatrkxcpu,exatrkx      custom against ensemble
   trkx bench service --input sample --concurrency 1,2,4 --instances 1,2 --json
+  trkx bench service --input sample --check 40     is it the same, all models and both protocols?
 """
+MODELS = ("trkx", "exatrkxcpu", "exatrkx")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,11 +32,25 @@ def add_parser(subparsers: Any) -> None:
     add("what", choices=("service",), help="what to measure")
     add("--input", nargs="+", required=True, metavar="DIR", help="simulated events")
     add("--events", type=int, default=10, metavar="N", help="events to use (default 10)")
+    add(
+        "--models",
+        default="trkx",
+        metavar="NAMES",
+        help=f"of {', '.join(MODELS)} (default trkx); beside each the pipeline that it runs, in "
+        "processes without a service",
+    )
     add("--repeat", type=int, default=1, metavar="N", help="times each is sent (default 1)")
     add("--pipeline", default="fast", metavar="NAME|FILE", help="what finds the tracks (fast)")
     add("--target", choices=TARGETS, default="pt1", help="lowest pT: 1 GeV (default) or 0.5 GeV")
     add("--concurrency", default="1,2,4,8,16", metavar="LIST", help="events in flight")
-    add("--instances", default="1,2,4", metavar="LIST", help="processes per model")
+    add("--instances", default="1,2,3,4", metavar="LIST", help="processes per model")
+    add(
+        "--check",
+        type=int,
+        default=0,
+        metavar="N",
+        help="instead: compare the results of N events with those of this process, all models",
+    )
     add("--out", type=Path, metavar="DIR", help="folder for service.json and service.png")
     add("--json", action="store_true", help="print JSON instead of a table")
 
@@ -43,14 +60,19 @@ def run(args: argparse.Namespace) -> int:
     from trkx.algorithms.cli.job_options import bound_library_threads
 
     bound_library_threads()  # before numeric libraries are loaded
-    from trkx.algorithms.service_bench import ServiceBench, draw, format_results, read_points
+    if args.check:
+        return _check(args)
+    from trkx.algorithms.service_bench import ServiceBench, read_points
+    from trkx.algorithms.service_bench_report import draw, format_results
 
     bench = ServiceBench(
-        points=read_points(args.input, args.events) * args.repeat,
+        points=read_points(args.input, args.events),
         pipeline=args.pipeline,
         target=args.target,
+        models=_models(args.models),
         concurrency=_numbers("--concurrency", args.concurrency),
         instances=_numbers("--instances", args.instances),
+        repeat=args.repeat,
     )
     results = bench.run()
     print(results.as_text() if args.json else format_results(results), end="")
@@ -59,6 +81,32 @@ def run(args: argparse.Namespace) -> int:
         (args.out / "service.json").write_text(results.as_text())
         draw(results, args.out / "service.png")
     return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Compare results; 1 where one differs."""
+    import json
+    from dataclasses import asdict
+
+    from trkx.algorithms.service_check import check_service, format_agreement
+
+    rows = check_service(args.input, args.check, args.pipeline, args.target)
+    if args.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        print(format_agreement(rows), end="")
+    return int(any(row.differing for row in rows))
+
+
+def _models(text: str) -> tuple[str, ...]:
+    """Names of models from a comma-separated list."""
+    from trkx.io.errors import ConfigError
+
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in MODELS:
+            raise ConfigError(f"--models: no '{name}' to measure; choose of {', '.join(MODELS)}")
+    return names
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ examples:
   trkx serve --grpc-port 0 --http-port 0 --metrics-port 0      on free ports, which it prints
   trkx serve --pipeline metric_learning --instances 2
   trkx serve --address 0.0.0.0 --tls certificates       encrypted, for clients with a certificate
+  trkx serve --perf-data data.json --input sample       events as input data of perf_analyzer
   trkx serve --export repository                        a model repository for any Triton
 
 The server is that of the package nvidia-pytriton; install it with
@@ -60,7 +61,12 @@ def add_parser(subparsers: Any) -> None:
             help=f"port for {what} (default {port}; 0: a free one)",
         )
     add("--address", default="127.0.0.1", metavar="IP", help="interface to listen on (127.0.0.1)")
-    add("--models", metavar="NAMES", help="models to serve, separated by commas (default: all)")
+    add(
+        "--models",
+        metavar="NAMES",
+        help="models to serve, separated by commas: trkx, gnn_tracks, trkx_reco (default: these), "
+        "exatrkx, exatrkxcpu, exatrkxgpu (FEATURES as of exatrkx-service)",
+    )
     add("--pipeline", default="fast", metavar="NAME|FILE", help="what finds the tracks (fast)")
     add("--target", choices=TARGETS, default="pt1", help="lowest pT: 1 GeV (default) or 0.5 GeV")
     add("--weights", default="", metavar="DIR", help="model folder of your own")
@@ -72,6 +78,13 @@ def add_parser(subparsers: Any) -> None:
         default=0,
         metavar="N",
         help="threads of each process (default: the cores shared among the instances)",
+    )
+    add(
+        "--rate-limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run at most N executions at once, of all models together (default: no limit)",
     )
     add("--tls", metavar="DIR", help="encrypt; certificates in DIR, made there if it is empty")
     add(
@@ -102,13 +115,38 @@ def add_parser(subparsers: Any) -> None:
     )
     add("--log", type=Path, metavar="FILE", help="file for the server's log")
     add("--export", type=Path, metavar="DIR", help="write the model repository and stop")
+    add(
+        "--perf-data",
+        type=Path,
+        metavar="FILE",
+        help="write events of --input as input data of perf_analyzer, and stop",
+    )
+    add("--input", nargs="+", metavar="DIR", help="with --perf-data: simulated events")
+    add("--events", default=":", metavar="A:B", help="with --perf-data: event numbers (all)")
+    add(
+        "--model",
+        default="trkx",
+        metavar="NAME",
+        help="with --perf-data: the model that the data is for (trkx)",
+    )
     add("--force", action="store_true", help="with --export: replace what DIR holds")
+    add(
+        "--libtorch",
+        action="store_true",
+        help="with --export: networks of exatrkx as TorchScript, for NVIDIA's container",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; returns 0."""
     from trkx.plugin.serving.repository import write_repository
 
+    if args.libtorch and args.export is None:
+        raise ConfigError("--libtorch goes with --export: the server here has no libtorch backend")
+    if args.rate_limit < 0:
+        raise ConfigError(f"--rate-limit is {args.rate_limit}; give the most executions at once")
+    if args.perf_data is not None:
+        return _write_perf_data(args)
     config = _repository_config(args)
     if args.export is not None:
         from trkx.plugin.serving.export_repository import export_repository
@@ -119,6 +157,18 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="trkx-models-") as folder:
         write_repository(Path(folder), config)
         _serve(args, Path(folder))
+    return 0
+
+
+def _write_perf_data(args: argparse.Namespace) -> int:
+    from trkx.algorithms.job_config import parse_event_range
+    from trkx.algorithms.perf_data import write_perf_data
+
+    if not args.input:
+        raise ConfigError("--perf-data needs the events to write: pass --input DIR")
+    n = write_perf_data(args.perf_data, args.input, parse_event_range(args.events), args.model)
+    print(f"{args.perf_data}: {n} events. Use it with")
+    print(f"  perf_analyzer -m {args.model} -i grpc --input-data {args.perf_data}")
     return 0
 
 
@@ -133,7 +183,16 @@ def _repository_config(args: argparse.Namespace) -> Any:
         weights=args.weights,
         instances=args.instances,
         device=args.device,
+        rate_limited=args.rate_limit > 0,
+        libtorch=args.libtorch,
     )
+
+
+def rate_limit(executions: int) -> tuple[str, ...]:
+    """Arguments of tritonserver that limit the executions at once; 0: none."""
+    if not executions:
+        return ()
+    return ("--rate-limit=execution_count", f"--rate-limit-resource=core:{executions}")
 
 
 def _check_address(args: argparse.Namespace) -> None:
@@ -181,6 +240,7 @@ def _serve(args: argparse.Namespace, repository: Path) -> None:
         mutual=args.mutual,
         token=None if args.token_file is None else read_token(args.token_file),
         log=args.log,
+        extra=rate_limit(args.rate_limit),
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -85,7 +85,7 @@ def example_inputs(step: str, dimensions: int) -> dict[str, np.ndarray]:
     """Inputs of a step for the smallest event that goes through all: four hits on a line."""
     hits = np.linspace(0.1, 0.4, 4, dtype=np.float32)
     edges = np.stack([np.arange(3), np.arange(1, 4)])
-    values = {
+    values: dict[str, np.ndarray] = {
         "FEATURES": np.stack([hits, np.full_like(hits, 0.1), hits], axis=1),
         "embedding_output": np.zeros((4, dimensions), np.float32),
         "raw_edge_list": edges,

@@ -155,6 +155,6 @@ def _warm_up_inputs(config: ModelConfig) -> dict[str, np.ndarray]:
     if config.name == "gnn_tracks":
         return {"FEATURES": features_of_points(points)}
     if config.name.startswith("exatrkx"):
-        return example_inputs("embed", 0)
+        return {"FEATURES": example_inputs("embed", 0)["INPUT__0"]}
     inputs = event_inputs(points, (0.0, 0.0))
     return {key: inputs[key] for key in ("X", "Y", "Z", "GEOMETRY_ID")}

@@ -32,8 +32,11 @@ def pipeline_identity(
         digest.update((find_model(target, weights).folder / "card.json").read_bytes())
     for stage in file.stages:
         for value in stage.settings.values():
-            path = file.path.parent / value if isinstance(value, str) else None
-            if path is not None and path.is_file():
-                card = path.with_suffix(".json")
-                digest.update((card if card.is_file() else path).read_bytes())
+            if not isinstance(value, str):
+                continue
+            path = file.path.parent / value  # often without its ending, which the card has not
+            for found in (path.with_suffix(".json"), path):
+                if found.is_file():
+                    digest.update(found.read_bytes())
+                    break
     return f"{file.name}/{target} sha256:{digest.hexdigest()}"

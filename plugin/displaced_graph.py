@@ -41,6 +41,10 @@ class DisplacedGraphConfig:
 
     min_hits: int = 4  # hits on the longest chain through a triplet, one per layer
 
+    def __post_init__(self) -> None:
+        if self.min_hits < 3:
+            raise ValueError(f"min_hits is {self.min_hits}; triplets have 3, give at least that")
+
 
 @dataclass(frozen=True)
 class _Chains:

@@ -7,6 +7,8 @@ along the helix, and two consecutive triplets by how much their curvatures diffe
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -14,6 +16,7 @@ from trkx.plugin.geometry_kernels import JIT, X, Y, Z, triplet_curvature
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.triplets import group_by
+from trkx.plugin.workers import joined, run
 
 # Columns of `LayerMap.free`.
 ALONG_MAX, CURVATURE_MAX, CHANGE_MAX = range(3)
@@ -48,48 +51,59 @@ def free_triplet_table(hit, barrel, layer, i, j, k):
 
 
 @njit(**JIT)
-def _steepness(hit, source, target, along_z, edges, out):
+def _steepness(hit, source, target, along_z, edges, slope, inverse, bow):
     """Slope of doublets in r-z, dz/ds at a hit of a barrel and ds/dz at one of a disc.
 
-    Returns:
-        the shortest doublet, in s or in z.
+    Also one over their lengths in s or z, and how much a bend changes a residual, for a squared
+    curvature of 24; returns one over the shortest length.
     """
-    shortest = np.float32(1e6)
+    most = np.float32(0)
     for x in range(len(edges)):
         i, j = source[edges[x]], target[edges[x]]
         dx, dy = hit[j, X] - hit[i, X], hit[j, Y] - hit[i, Y]
         ds, dz = np.sqrt(dx * dx + dy * dy), hit[j, Z] - hit[i, Z]
         if along_z:
-            length = max(ds, np.float32(1e-3))
-            out[x] = dz / length
+            inverse[x] = np.float32(1) / max(ds, np.float32(1e-3))
+            slope[x] = dz * inverse[x]
+            bow[x] = ds * ds * abs(dz)
         else:
-            length = max(abs(dz), np.float32(1e-3))
-            out[x] = ds / (length if dz >= 0 else -length)
-        shortest = min(shortest, length)
-    return shortest
+            inverse[x] = np.float32(1) / max(abs(dz), np.float32(1e-3))
+            slope[x] = (ds if dz >= 0 else -ds) * inverse[x]
+            bow[x] = ds * ds * ds
+        most = max(most, inverse[x])
+    return most
 
 
 @njit(**JIT)
-def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, windows, reach,
-          barrel, mirror, capacity):  # fmt: skip
+def _find(begin, end, hit, layer, sign, source, target, pair, offset, in_offset, in_order, windows,
+          reach, barrel, mirror, capacity):  # fmt: skip
     first = np.empty(capacity, np.int32)
     second = np.empty(capacity, np.int32)
     value = np.empty((capacity, 2), np.float32)
-    everything = np.arange(len(source)).astype(np.int32)
     most = 1
-    for j in range(len(hit)):
+    for j in range(begin, end):
         most = max(most, in_offset[j + 1] - in_offset[j], offset[j + 1] - offset[j])
     slope_in, slope_out = np.empty(most, np.float32), np.empty(most, np.float32)
+    inverse_in, inverse_out = np.empty(most, np.float32), np.empty(most, np.float32)
+    bow_in, bow_out = np.empty(most, np.float32), np.empty(most, np.float32)
+    outs = np.empty(most, np.int32)
+    slack = np.float32(1.01)  # for rounding
     count = 0
-    for j in range(len(hit)):
+    for j in range(begin, end):
         n_in, n_out = in_offset[j + 1] - in_offset[j], offset[j + 1] - offset[j]
         if n_in == 0 or n_out == 0:
             continue
         along_z = barrel[layer[j]]
-        ins, outs = in_order[in_offset[j] : in_offset[j + 1]], everything[offset[j] : offset[j + 1]]
-        short_in = _steepness(hit, source, target, along_z, ins, slope_in)
-        short_out = _steepness(hit, source, target, along_z, outs, slope_out)
+        ins = in_order[in_offset[j] : in_offset[j + 1]]
+        for x in range(n_out):
+            outs[x] = offset[j] + x
+        short_in = _steepness(hit, source, target, along_z, ins, slope_in, inverse_in, bow_in)
+        short_out = _steepness(
+            hit, source, target, along_z, outs[:n_out], slope_out, inverse_out, bow_out
+        )
         # Only doublets of nearly the same slope can be on one helix: the outer ones are sorted.
+        # A residual is the difference of slopes divided by the sum of the inverse lengths, but for
+        # the bend, which matters for long doublets only: not to the first, coarse selection.
         by_slope = np.argsort(slope_out[:n_out])
         sorted_out = slope_out[:n_out][by_slope]
         for q in range(n_in):
@@ -97,16 +111,16 @@ def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, w
             i = source[e1]
             p = pair[e1]
             folded = sign[i] > 0
-            # The residual is (difference of slopes) / (1 / length + 1 / length), but for the bend.
-            width = reach[p] * np.float32(1.1) * (1 / short_in + 1 / short_out)
-            begin = np.searchsorted(sorted_out, slope_in[q] - width)
-            for x in range(begin, n_out):
-                if sorted_out[x] > slope_in[q] + width:
+            width = np.float32(1.1) * reach[p] * (short_in + short_out)
+            for x in range(np.searchsorted(sorted_out, slope_in[q] - width), n_out):
+                difference = abs(sorted_out[x] - slope_in[q])
+                if sorted_out[x] - slope_in[q] > width:
                     break
-                e2 = outs[by_slope[x]]
-                k = target[e2]
+                e2 = by_slope[x]
+                k = target[offset[j] + e2]
                 w = windows[p, layer[k] if folded else mirror[layer[k]]]
-                if w[0] < 0:
+                allowed = slack * (w[0] + w[1] * w[1] / 24 * (bow_in[q] + bow_out[e2]))
+                if difference > allowed * (inverse_in[q] + inverse_out[e2]):
                     continue
                 curvature = triplet_curvature(hit, i, j, k)
                 if abs(curvature) > w[1]:
@@ -116,11 +130,21 @@ def _find(hit, layer, sign, source, target, pair, offset, in_offset, in_order, w
                     continue
                 if count < capacity:
                     first[count] = e1
-                    second[count] = e2
+                    second[count] = offset[j] + e2
                     value[count, 0] = along / w[0]
                     value[count, 1] = curvature
                 count += 1
     return count, first[:count], second[:count], value[:count]
+
+
+def _find_all(begin: int, end: int, *arguments: Any) -> tuple[np.ndarray, ...]:
+    """Triplets about the middle hits begin…end, in arrays that are large enough."""
+    capacity = max(16 * (end - begin), 1024)
+    while True:
+        count, *found = _find(begin, end, *arguments, capacity)
+        if count <= capacity:
+            return tuple(found)
+        capacity = count
 
 
 def find_free_triplets(
@@ -142,17 +166,14 @@ def find_free_triplets(
         (T, 2) float32: residual along in units of the largest allowed, signed curvature in 1/mm.
     """
     in_offset, in_order = group_by(target, len(table))
-    capacity = max(len(source), 1024)
     layers = layer_map.layers
-    while True:
-        count, first, second, value = _find(
-            table.hit, table.layer, table.sign, source, target, pair, offset, in_offset, in_order,
-            layer_map.free, layer_map.free[..., 0].max(axis=1), layers.barrel, layers.mirror,
-            capacity,
-        )  # fmt: skip
-        if count <= capacity:
-            return first, second, value
-        capacity = count
+    reach = layer_map.free[..., ALONG_MAX].max(axis=1)
+    found = run(
+        _find_all, len(table), table.hit, table.layer, table.sign, source, target, pair, offset,
+        in_offset, in_order, layer_map.free, reach, layers.barrel, layers.mirror,
+    )  # fmt: skip
+    first, second, value = (joined([part[k] for part in found]) for k in range(3))
+    return first, second, value
 
 
 @njit(**JIT)

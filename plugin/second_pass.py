@@ -7,6 +7,7 @@ and make fewer fakes. Its tracks travel with the graph, and every track builder 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -39,7 +40,7 @@ class SecondPass:
     ) -> None:
         self.first = first
         self.second = second
-        self.config = config or SecondPassConfig()
+        self.passes = config or SecondPassConfig()
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], context: StageContext) -> Self:
@@ -72,6 +73,17 @@ class SecondPass:
         )
 
     @property
+    def config(self) -> Any:
+        """Settings of the constructor of the second pass; None if it has none."""
+        return getattr(self.second, "config", None)
+
+    @config.setter
+    def config(self, value: Any) -> None:
+        second: Any = copy.copy(self.second)  # others may use it as well
+        second.config = value
+        self.second = second
+
+    @property
     def layer_map(self) -> Any:
         """The map of the second pass; None if it has none."""
         return getattr(self.second, "layer_map", None)
@@ -81,7 +93,7 @@ class SecondPass:
         found = self.first(points, beam_spot)
         n_hits = np.diff(found.offsets)
         free = np.ones(len(points), bool)
-        free[found.hits[np.repeat(n_hits >= self.config.taken_hits, n_hits)]] = False
+        free[found.hits[np.repeat(n_hits >= self.passes.taken_hits, n_hits)]] = False
         rows = np.flatnonzero(free)
         graph = self.second(points.take(rows), beam_spot)
         return replace(

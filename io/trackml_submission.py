@@ -38,7 +38,7 @@ def read_submission(path: Path) -> dict[int, HitTracks]:
             f"({len(same)} repeated hits in all); each hit may be on one track"
         )
     starts = np.flatnonzero(np.diff(event, prepend=event[:1] - 1)).tolist()
-    stops = [*starts[1:], len(event)]
+    stops = [*starts[1:], len(event)][: len(starts)]
     return {
         int(event[start]): (hit[start:stop], track[start:stop])
         for start, stop in zip(starts, stops, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -26,6 +27,8 @@ RESULT_PATTERNS = (
 LABEL_PATTERNS = ("*.npy",)
 GRAPH_PATTERNS = ("event*.csv",)
 
+# A full disk, a quota, a limit on the size of files, a device that fails.
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _UNFINISHED = ".unfinished-"
 
 
@@ -52,7 +55,7 @@ def result_folder(
 
     Raises:
         OutputExistsError: `final` holds results and `force` is off.
-        OutputError: `final` is a file, or cannot be made or written.
+        OutputError: `final` is a file, cannot be made or written, or its disk is full.
     """
     made = _make_folder(final)
     try:
@@ -78,9 +81,14 @@ def result_folder(
         if force:
             for left in final.glob(f"{_UNFINISHED}*"):
                 shutil.rmtree(left, ignore_errors=True)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         _remove_made(made)
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            raise OutputError(
+                f"cannot write the results to {final}: {error.strerror}. Nothing of this job is "
+                "left there; make room, or choose another folder, and run it again."
+            ) from error
         raise
     shutil.rmtree(temporary, ignore_errors=True)
 

@@ -151,7 +151,7 @@ HTTP: dict[str, Make] = {
     "HTTP: many headers": many_headers,
     "HTTP: broken compression": broken_gzip,
     "HTTP: wrong shape": changed(
-        {"shape": [2**62, 4]}, {"shape": [-5]}, {"shape": []}, {"shape": [10**9]}, {"shape": "x"}
+        {"shape": [2**62, 4]}, {"shape": [-5]}, {"shape": []}, {"shape": [10**8]}, {"shape": "x"}
     ),
     "HTTP: wrong type": changed(
         {"datatype": "FP99"}, {"datatype": "BYTES"}, {"datatype": 5}, {"datatype": "Z" * 10_000}

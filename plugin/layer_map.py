@@ -71,6 +71,14 @@ class LayerMap:
         # `chain_selection`; (0,): not learned
         default_factory=lambda: np.zeros(0, np.float32)
     )
+    resolution: np.ndarray = field(  # (L, 2) float32, of hits in r-phi and along, mm; (0, 2): not
+        # learned, and tracks are not completed
+        default_factory=lambda: np.zeros((0, 2), np.float32)
+    )
+    quality: np.ndarray = field(  # (F,) float32, weights of the features of
+        # `completion.CompletedTracks`; (0,): not learned, and tracks are not judged
+        default_factory=lambda: np.zeros(0, np.float32)
+    )
 
     def save(self, path: Path | str) -> str:
         """Write the map as .npz without pickles; returns the sha256 of the file."""

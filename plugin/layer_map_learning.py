@@ -10,6 +10,7 @@ import numpy as np
 
 from trkx.plugin import geometry_kernels as g
 from trkx.plugin.chain_selection import quadruplet_table
+from trkx.plugin.completion_learning import STIFF, learn_resolution
 from trkx.plugin.hit_table import ANYTHING, HitTable, make_hit_table
 from trkx.plugin.layer_map import N_BINS, N_LEVERS, N_SIZES, LayerMap, lever_bin
 from trkx.plugin.layers import Layers
@@ -38,9 +39,10 @@ class LayerMapConfig:
     curvature_quantile: float = 0.993  # share of tracks that bend less than the limit
     slope_quantile: float = 0.9995  # share of true hits inside each cluster-shape window
     margin: float = 1.1  # windows are widened by this factor about their centre
-    chain_quantile: float = 0.999  # share of true chains of four hits inside each of their limits
+    chain_quantile: float = 0.999  # share of true chains of four hits that agree
+    bend_quantile: float = 0.9995  # share of them that bend less than the limit
     displaced_copies: int = 3  # displaced particles are rare, and count this many times more in
-    #   windows of doublets, triplets and chains
+    #   windows of doublets and triplets and the agreement of chains
     hits_per_bin: int = 200  # true doublets that make one bin of the inner position
 
 
@@ -279,6 +281,21 @@ def _triplet_windows(
     return triplet_windows
 
 
+def _chain_limits(
+    samples: list[_Sample], displaced: list[_Sample], config: LayerMapConfig
+) -> np.ndarray:
+    """(2,): `LayerMap.chains`; (0,) without any chain."""
+    chains = np.concatenate([s.chains for s in samples])
+    if not len(chains):
+        return np.zeros(0, np.float32)
+    change = np.concatenate([chains[:, 0], *(s.chains[:, 0] for s in displaced)])
+    limits = (
+        np.quantile(change, config.chain_quantile),
+        np.quantile(chains[:, 1], config.bend_quantile),
+    )
+    return (np.array(limits) * config.margin).astype(np.float32)
+
+
 def learn_layer_map(
     events: Iterable[LabelledEvent],
     layers: Layers,
@@ -294,10 +311,12 @@ def learn_layer_map(
         meta: provenance to keep with the map.
     """
     config = config or LayerMapConfig()
-    samples, displaced = [], []
+    samples, displaced, stiff = [], [], []
     for event in events:
         wanted = event.targets(config.pt_min)
         samples.append(_sample(event, layers, wanted))
+        particles = event.targets(STIFF * config.pt_min)
+        stiff.append(_sample(event, layers, particles).triplets)
         wanted &= np.hypot(event.vertex[:, 0], event.vertex[:, 1]) > DISPLACED
         if config.displaced_copies and wanted.any():
             displaced += [_sample(event, layers, wanted)] * config.displaced_copies
@@ -306,7 +325,6 @@ def learn_layer_map(
     shapes = np.concatenate([s.shapes for s in samples])
     overlaps = np.concatenate([s.overlaps for s in samples])
     curvature = np.concatenate([s.curvature for s in samples])
-    chains = np.concatenate([s.chains for s in samples + displaced])
     n = len(layers)
     pairs, edges, windows = _doublet_windows(doublets, n, config)
     inner = (pairs // n).astype(np.int32)
@@ -322,8 +340,7 @@ def learn_layer_map(
         shape=_shape_lines(shapes, layers),
         overlaps=_overlap_windows(overlaps, layers, config),
         curvature_max=_curvature_limits(curvature, config),
-        chains=np.quantile(chains, config.chain_quantile, axis=0).astype(np.float32) * config.margin
-        if len(chains)
-        else np.zeros(0, np.float32),
+        chains=_chain_limits(samples, displaced, config),
+        resolution=learn_resolution(np.concatenate(stiff), layers),
         meta=dict(meta or {}),
     )

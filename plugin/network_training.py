@@ -115,6 +115,7 @@ def train_network(
     device: str = "cpu",
     checkpoint_dir: str | None = None,
     progress: bool = True,
+    start: InteractionNetwork | None = None,
 ) -> InteractionNetwork:
     """Train a network on a set of graphs.
 
@@ -126,6 +127,7 @@ def train_network(
         checkpoint_dir: folder for a checkpoint after every epoch; a run that finds one there
             goes on from it. None: no checkpoints.
         progress: show a progress bar.
+        start: a network of the same shape whose weights the training starts from.
     """
     from pathlib import Path
 
@@ -136,6 +138,8 @@ def train_network(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it advertises at INFO
     seed_everything(config.seed, verbose=False)
     module = NetworkTraining(network, config)
+    if start is not None:
+        module.network.load_state_dict(start.state_dict())
     callbacks, resume = [], None
     if checkpoint_dir is not None:
         # Without a quantity to monitor, the one best checkpoint is the newest.

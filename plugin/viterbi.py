@@ -14,6 +14,12 @@ import numpy as np
 from numba import njit
 
 from trkx.plugin.candidates import TrackCandidates
+from trkx.plugin.completion import (
+    CompletionConfig,
+    complete_tracks,
+    hard_chains,
+    kept_tracks,
+)
 from trkx.plugin.errors import StageError
 from trkx.plugin.geometry_kernels import JIT
 from trkx.plugin.graph import Graph
@@ -149,6 +155,9 @@ class ViterbiConfig:
     classical_gap: float = 3.0  # classical: the same, in gains of edges
     chi2_weight: float = 0.35  # classical: weight of a triplet's squared residuals
     classical_edge: float = 1.0  # classical: gain of an edge
+    complete: bool = (
+        False  # let tracks have the hits on their way, and judge them, see `completion`
+    )
 
 
 class ViterbiTrackBuilder:
@@ -158,10 +167,14 @@ class ViterbiTrackBuilder:
     """
 
     def __init__(
-        self, config: ViterbiConfig | None = None, layer_map: LayerMap | None = None
+        self,
+        config: ViterbiConfig | None = None,
+        layer_map: LayerMap | None = None,
+        completion: CompletionConfig | None = None,
     ) -> None:
         """Without a layer map, hits of overlapping modules are not attached."""
         self.config = config or ViterbiConfig()
+        self.completion = completion or CompletionConfig()
         self.layer_map = layer_map
 
     @classmethod
@@ -187,7 +200,13 @@ class ViterbiTrackBuilder:
             c.passes,
             *overlap_search(graph, self.layer_map),
         )  # fmt: skip
-        return make_candidates(graph, self.layer_map, starts.astype(np.int64), hits, score)
+        m, starts = self.layer_map, starts.astype(np.int64)
+        if not c.complete or m is None or graph.table is None or not len(m.resolution):
+            return make_candidates(graph, m, starts, hits, score)
+        starts, hits, score = hard_chains(graph.table, m, starts, hits, score)
+        tracks = complete_tracks(graph.table, m, starts, hits, score, self.completion)
+        keep = kept_tracks(tracks, m, self.completion, graph.edge_scores is not None)
+        return make_candidates(graph, None, *tracks.chains(keep))
 
     def _weights(self, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
         """Gains of the edges and triplets, float32."""

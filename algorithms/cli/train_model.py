@@ -17,6 +17,7 @@ from trkx.io.errors import ConfigError, OutputExistsError, TrkxError
 
 SEED = 1  # of the events that training simulates itself
 VALIDATION_SEED, VALIDATION_EVENTS = 600000, 4
+QUALITY_EVENTS = 14  # the last ones, from which the quality of tracks is learned
 
 
 def run(args: argparse.Namespace) -> int:
@@ -293,9 +294,24 @@ def _train_network(
         ) from error
     about = about | settings | {"training_seconds": round(time.time() - start, 1)}
     write_model(folder, layer_map, trained, about)
+    write_model(folder, _with_quality(files, folder, layer_map, about), trained, about)
     drop_checkpoints(folder)
     weights = sum(p.numel() for p in trained.parameters())
     print(f"{about['target']}: network of {weights} weights → {folder}")
+
+
+def _with_quality(files: Any, folder: Path, layer_map: Any, about: dict[str, Any]) -> Any:
+    """The map, which tells by their quality the tracks that the model in `folder` finds."""
+    from dataclasses import replace
+
+    from trkx.algorithms.labelled_events import labelled_events
+    from trkx.algorithms.track_quality import learn_quality
+    from trkx.plugin import load_pipeline
+
+    events = labelled_events(files, max(len(files) - QUALITY_EVENTS, 0), len(files))
+    pipeline = load_pipeline("gnn", weights=folder, target=about["target"])
+    quality = learn_quality(events, pipeline, about["pt_min"])
+    return replace(layer_map, quality=quality)
 
 
 def _read_note(path: Path) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trkx.algorithms.detector import DEFAULT_FIELD_TESLA
 from trkx.algorithms.helpers import (
     addCkf,
     addGlobalChi2Fit,
     addGnnCkf,
     addGnnTrackFinding,
+    addHelixFit,
     addKalmanFit,
     addRefit,
     addTruthTrackFinding,
@@ -21,6 +23,7 @@ from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_service import ServiceSettings
 from trkx.algorithms.job_timing import StageTimer
 from trkx.algorithms.track_finding_gnn import StageTimings
+from trkx.algorithms.tracks_to_proto_tracks import addTracksToProtoTracks
 from trkx.fitting import FitSummary, GlobalChi2Settings, KalmanSettings
 
 if TYPE_CHECKING:
@@ -34,8 +37,10 @@ OWN_FIT = "ckf"
 class ChainSettings:
     """What all finders of a job have in common."""
 
-    trackingGeometry: Any
+    trackingGeometry: Any  # None: not known, for helix fits only
     field: Any
+    fieldTesla: float = DEFAULT_FIELD_TESLA  # the same along z
+    start: str = "circle"  # of trkx.fitting.start_parameters.STARTS
     target: str = "pt1"
     device: str = "cpu"
     weights: Any = None
@@ -205,6 +210,17 @@ def _fit_proto_tracks(
     settings: ChainSettings,
     summary: FitSummary,
 ) -> None:
+    if fitter == "helix":
+        addHelixFit(
+            s,
+            inputProtoTracks=proto_tracks,
+            outputTracks=tracks,
+            trackingGeometry=settings.trackingGeometry,
+            field=settings.fieldTesla,
+            summary=summary,
+            logLevel=settings.logLevel,
+        )
+        return
     add_fit = addKalmanFit if fitter == "kf" else addGlobalChi2Fit
     add_fit(
         s,
@@ -215,6 +231,7 @@ def _fit_proto_tracks(
         inputSpacePointTable="spacepoint_table",
         summary=summary,
         logLevel=settings.logLevel,
+        start=settings.start,
     )
 
 
@@ -226,6 +243,11 @@ def _refit(
     settings: ChainSettings,
     summary: FitSummary,
 ) -> None:
+    if fitter == "helix":
+        proto_tracks = f"{found_tracks}_as_proto_tracks"
+        addTracksToProtoTracks(s, found_tracks, proto_tracks, settings.logLevel)
+        _fit_proto_tracks(s, proto_tracks, fitter, tracks, settings, summary)
+        return
     addRefit(
         s,
         settings.trackingGeometry,

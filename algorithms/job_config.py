@@ -24,8 +24,10 @@ FINDERS = (
     "truth",
 )
 FITTERS = ("kf", "gx2f", "helix", "none")
+STARTS = ("auto", "circle", "helix")
 TARGETS = ("pt1", "pt05")
 DEVICES = ("cpu", "cuda")
+PATHS = ("weights", "labels", "submission", "dump_graphs", "geometry", "tls", "token_file")
 BEAM_PIPE = 19.0  # radius of the GenericDetector's, mm
 
 
@@ -143,6 +145,8 @@ class JobConfig:
     track_states: bool = False  # also write every state of every track
     report: bool = True  # write report.html, where matplotlib and hist are installed
     field: float = 2.0  # field along z, tesla
+    geometry: Path | None = None  # tracking geometry as ACTS JSON; None: the GenericDetector
+    start: str = "auto"  # of STARTS: where fits get their start parameters from
     beam_spot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
     verbose: bool = False  # let ACTS log
     backend: str = "local"  # of BACKENDS: pipelines in this process, or by Triton servers
@@ -171,12 +175,13 @@ class JobConfig:
         if not isinstance(self.events, tuple):
             convert(self, "events", parse_event_range(self.events))
         convert(self, "beam_spot", parse_beam_spot(self.beam_spot))
-        for name in ("weights", "labels", "submission", "dump_graphs", "tls", "token_file"):
+        for name in PATHS:
             if getattr(self, name) is not None:
                 convert(self, name, _path(name, getattr(self, name)))
         _one_of("device", self.device, DEVICES)
         _one_of("target", self.target, TARGETS)
         _one_of("backend", self.backend, BACKENDS)
+        _one_of("start", self.start, STARTS)
         if not self.input:
             raise ConfigError("input: no folder given")
         for name in ("force", "track_states", "report", "verbose", "any_model"):

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from trkx.algorithms.job_config import DEVICES, TARGETS, JobConfig, make_config
+from trkx.algorithms.job_config import DEVICES, STARTS, TARGETS, JobConfig, make_config
 from trkx.algorithms.job_service import BACKENDS
 
 COMPRESSIONS = ("none", "gzip", "deflate")
@@ -62,6 +62,20 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         help="maps and networks of your own (from `trkx train`) instead of the shipped ones",
     )
     add("--field", type=float, metavar="T", default=silent, help="field along z in tesla (2)")
+    add(
+        "--geometry",
+        metavar="FILE",
+        default=silent,
+        help="tracking geometry as ACTS JSON (Gen3), to fit on (default: the GenericDetector)",
+    )
+    add(
+        "--start",
+        choices=STARTS,
+        default=silent,
+        help="start parameters of Kalman and global chi-square fits: circle (ACTS' estimate from "
+        "space points), helix (a helix fit of the measurements), auto (default: circle where "
+        "space points have one measurement each)",
+    )
     add(
         "--beam-spot",
         metavar="X,Y",

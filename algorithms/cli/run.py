@@ -22,6 +22,7 @@ finders:
 fitters:
   kf            ACTS' Kalman fit
   gx2f          ACTS' global chi-square fit
+  helix         helices with scattering, thousands at once; needs no tracking geometry
   none          no fit: proto tracks only (CKF tracks keep the CKF's own fit)
 CKF finders fit while they find; --fitter then adds a refit of their tracks.
 """

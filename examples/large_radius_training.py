@@ -89,7 +89,7 @@ def learnMap(folders: Sequence[str]) -> LayerMap:
 
 
 def runTraining(
-    work: Path, out: Path, pileup: float = 200.0, share: float = 1.0, epochs: int = 10
+    work: Path, out: Path, pileup: float = 200.0, share: float = 1.0, epochs: int = 8
 ) -> None:
     """Simulate, learn the map, train the network, and write the model folder `out`."""
     map_folders = makeSamples(work, FOR_MAP, 0.0, share)
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--pileup", type=float, default=200.0)
     parser.add_argument("--share", type=float, default=1.0, help="of the events, for a quick try")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     args = parser.parse_args()
     torch.set_num_threads(1)
     runTraining(args.work, args.out, args.pileup, args.share, args.epochs)

@@ -39,7 +39,7 @@ N_EDGE_FEATURES = 16
 class DisplacedGraphConfig:
     """What survives."""
 
-    min_hits: int = 4  # hits on the longest chain through a triplet, one per layer
+    min_hits: int = 5  # hits on the longest chain through a triplet, one per layer
 
     def __post_init__(self) -> None:
         if self.min_hits < 3:

@@ -63,6 +63,8 @@ def _overhead_lines(o: Overhead) -> list[str]:
         f"{1e3 * o.compute_input:.1f}, model {1e3 * o.compute_infer:.1f}, output "
         f"{1e3 * o.compute_output:.1f}",
         f"    {o.bytes_sent / 1e6:.2f} MB sent, {o.bytes_received / 1e6:.2f} MB received",
+        f"  processor time: {1e3 * o.cpu_direct:.1f} in this process, {1e3 * o.cpu_service:.1f} by "
+        f"the service, {100 * (o.cpu_service / o.cpu_direct - 1):+.1f}%",
         "",
     ]
 

@@ -38,6 +38,8 @@ class Overhead:
     relative: float  # median over events of (service - direct) / direct
     finding_direct: float  # of these, the pipeline itself
     finding_service: float
+    cpu_direct: float  # processor time of all processes, mean; other load does not count
+    cpu_service: float
     serialise: float  # columns to tensors
     bytes_sent: float  # per event
     bytes_received: float
@@ -89,6 +91,22 @@ def _on(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def _cpu_seconds(server: TritonServer) -> float:
+    """Processor time so far of this process, and of the server with its models' processes.
+
+    A server's processes are those of its session. Linux counts in hundredths of a second.
+    """
+    total = time.process_time()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            values = path.read_text().rpartition(")")[2].split()
+        except OSError:  # a process that has just ended
+            continue
+        if int(values[3]) == server.pid:
+            total += (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
 def _measure(
     placement: str,
     server: TritonServer,
@@ -108,6 +126,7 @@ def _measure(
     for number in range(rounds):
         for at, event in enumerate(points):
             row: dict[str, float] = {}
+            used = [_cpu_seconds(server)]
             service_first = (number + at) % 2 == 1
             for service in (service_first, not service_first):
                 start = time.perf_counter()
@@ -118,6 +137,8 @@ def _measure(
                     found = here(event)
                 name = "service" if service else "direct"
                 row[name] = time.perf_counter() - start
+                used.append(_cpu_seconds(server))
+                row[f"cpu_{name}"] = used[-1] - used[-2]
                 own = {k: v for k, v in found.timing.items() if k != "service"}
                 row[f"finding_{name}"] = sum(own.values())
             start = time.perf_counter()
@@ -132,7 +153,10 @@ def _measure(
     server_side = ("queue", "compute_input", "compute_infer", "compute_output")
     return Overhead(
         placement=placement,
-        **{name: float(np.median([row[name] for row in rows])) for name in rows[0]},
+        **{
+            name: float((np.mean if name.startswith("cpu") else np.median)([r[name] for r in rows]))
+            for name in rows[0]
+        },
         **{
             name: (counts[name] - counts_before[name]) / n
             for name in ("bytes_sent", "bytes_received")

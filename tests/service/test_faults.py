@@ -1,7 +1,11 @@
 """Servers fail in every way; no event is lost, none is found twice, none differs."""
 
+import contextlib
 import os
+import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -196,3 +200,47 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
     config = ServerConfig(tmp_path, grpc_port=0, http_port=0, metrics_port=0)
     with pytest.raises(ServerError, match="no such thing"), TritonServer(config):
         pass
+
+
+def test_a_server_without_memory(start_server, client, events, expected, same):
+    """The model's process may not have more memory than it has: what it tries fails."""
+    server = start_server(supervised=True)
+    remote = client(server.grpc_url, breaker_seconds=1.0)
+    same([remote(events[0])], expected[:1])
+    (process,) = server.models
+    limits = resource.prlimit(process, resource.RLIMIT_AS, (1 << 20, -1))
+    same(run_events(remote, events), expected)
+    found = answers(remote)
+    assert found["in-process"] > 0 and remote.counters.as_json()["failures"]
+    with contextlib.suppress(ProcessLookupError):  # it may not have survived; then there is another
+        resource.prlimit(process, resource.RLIMIT_AS, limits)
+    before = found[server.grpc_url]
+    ask_until_answered(remote, server, events, expected, same, before)
+    assert answers(remote)[server.grpc_url] > before, "with memory again it is asked again"
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from trkx.algorithms.cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_a_full_disk_at_the_client(server, tiny_sample, tmp_path):
+    """Files may not grow beyond a limit, as on a disk that is full; a second try has room."""
+
+    def job(limit):
+        command = ["run", "--input", tiny_sample, "--out", tmp_path / "out", "--fallback", ""]
+        command += ["--backend", "triton", "--url", server.grpc_url, "--no-report"]
+        command = [sys.executable, "-c", LIMITED, limit, *command]
+        return subprocess.run([str(c) for c in command], capture_output=True, text=True)
+
+    for limit in (20_000, 80_000):  # where the file is made, and where events are written
+        failed = job(limit)
+        assert failed.returncode == 2, failed.stderr
+        assert "cannot write the results" in failed.stderr and "Traceback" not in failed.stderr
+        assert not (tmp_path / "out").exists(), "neither results nor anything half written"
+    done = job(1 << 30)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "job.json").exists()

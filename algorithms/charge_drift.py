@@ -1,10 +1,11 @@
-"""Charge that drifts sideways in the barrel, as in the TrackML challenge, for simulated events.
+"""Clusters as in the TrackML challenge along local u, for simulated events.
 
-ACTS' digitization, as far as Python reaches it, lets charge drift along the normal. Here the
-clusters of one particle in the barrel are made anew along local u: from the channels that the
-particle's path crosses once it is sheared by the Lorentz angle. Pixels weight their channels by the
-length of the path in them; strips, which are read out as bits, weight all alike. Positions are
-corrected for the mean drift.
+ACTS' digitization, as far as Python reaches it, lets charge drift along the normal and weights
+channels by their charge. In the challenge the charge of the barrel drifts sideways, and strips are
+read out as bits. Here the clusters of one particle in the barrel and in the strips of the endcaps
+are made anew along local u: from the channels that the particle's path crosses once it is sheared
+by the Lorentz angle. Pixels weight their channels by the length of the path in them, strips weight
+all alike. Positions are corrected for the mean drift.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from trkx.io.event import Event
 
 __all__ = ["crossed_channels", "drifted_event"]
 
-PIXEL_VOLUME = 8
+PIXEL_BARREL = 8
+MADE_ANEW = (PIXEL_BARREL, 12, 13, 14, 16, 17, 18)
 
 
 def crossed_channels(
@@ -49,7 +51,7 @@ def crossed_channels(
 
 
 def drifted_event(event: Event, modules: ModuleTable, readout: Readout) -> Event:
-    """The event with the charge of barrel clusters drifted.
+    """The event with clusters as in the challenge.
 
     Clusters of several particles and noise stay as they are.
 
@@ -63,10 +65,11 @@ def drifted_event(event: Event, modules: ModuleTable, readout: Readout) -> Event
     module = modules.index(m["geometry_id"])
     volume = modules.volume[module]
     tangent, thickness = np.zeros(256), np.zeros(256)
-    for number, angle in LORENTZ_ANGLES.items():
-        tangent[number], thickness[number] = np.tan(angle), THICKNESS[number]
+    for number in MADE_ANEW:
+        tangent[number] = np.tan(LORENTZ_ANGLES.get(number, 0.0))
+        thickness[number] = THICKNESS[number]
     single = np.diff(event.measurement_particle_offsets) == 1
-    rows = np.flatnonzero(single & (tangent[volume] > 0))
+    rows = np.flatnonzero(single & (thickness[volume] > 0))
     module, volume = module[rows], volume[rows]
     u, v = modules.axis_u[module], modules.axis_v[module]
     phi, theta = m["true_phi"][rows], m["true_theta"][rows]
@@ -82,7 +85,7 @@ def drifted_event(event: Event, modules: ModuleTable, readout: Readout) -> Event
     begin, end = (
         (np.clip(true + sign * reach, -half + 1e-6, half - 1e-6) - edge) / pitch for sign in (-1, 1)
     )
-    size, middle = crossed_channels(begin, end, volume == PIXEL_VOLUME)
+    size, middle = crossed_channels(begin, end, volume == PIXEL_BARREL)
     local = m["rec_loc0"].astype(np.float64)
     shift = edge + middle * pitch - local[rows]
     local[rows] += shift

@@ -26,6 +26,8 @@ RULES = ("pixel", "all")
 PIXEL_VOLUMES = (7, 8, 9)
 MINIMUM_HITS, MINIMUM_COUNTING = 7, 3
 ETA_MAX = 4.0
+MINIMUM_COVERED = 0.999
+"""Share of the hits that truth must cover. Hits that it does not cover do not count."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,13 @@ def count_tracks(
     counting = np.ones(event.n_hits, dtype=bool)
     if rule == "pixel":
         counting = np.isin(event.hits["volume_id"], PIXEL_VOLUMES)
-    if not event.has_hit_truth[counting].all():
+    covered = event.has_hit_truth & counting
+    if covered.sum() < MINIMUM_COVERED * counting.sum():
         raise InputFileError(
-            f"the truth of event {event.number} lacks hits that count by the rule '{rule}'"
+            f"the truth of event {event.number} covers {int(covered.sum())} of the "
+            f"{int(counting.sum())} hits that count by the rule '{rule}'"
         )
+    counting = covered
     p = event.particles
     row = rows_of_ids(p["particle_id"], event.particle_id)
     row[~counting | (event.particle_id == 0)] = -1

@@ -20,7 +20,17 @@ __all__ = ["LORENTZ_ANGLES", "THICKNESS", "drift_shift", "turned_layers"]
 LORENTZ_ANGLES = {8: 0.12, 13: 0.12, 17: 0.08}
 """Angle of the drift in the plane of local u and the normal by volume, radian."""
 
-THICKNESS = {8: 0.15, 13: 0.25, 17: 0.35}  # mm
+THICKNESS = {
+    **dict.fromkeys((7, 9), 0.3),
+    **dict.fromkeys((12, 14), 0.5),
+    **dict.fromkeys((16, 18), 0.7),
+    8: 0.15,
+    13: 0.25,
+    17: 0.35,
+}
+"""Of the sensors by volume, mm. The clusters of the challenge are as long as these make them: what
+`detectors.csv` calls `module_t` is the thickness in the barrels, and half of it in the endcaps."""
+
 _READ_OUT_SIDE = {8: 1.0, 13: -1.0, 17: -1.0}  # pixels are read out on the other side
 
 

@@ -1,7 +1,8 @@
 """Which resolution clusters have, by volume and size, for a digitization configuration.
 
-    trkx simulate --events 20 --digitization trackml --field solenoid --seed 300 --out sample
-    python bench/cluster_resolution.py --input sample --config io/data/generic-digi-trackml.json
+    trkx simulate --events 12 --digitization trackml --field solenoid --seed 300 --out sample
+    python bench/cluster_resolution.py --input sample --drift \
+        --config io/data/generic-digi-trackml.json
 
 writes the `variances` of the configuration anew: standard deviations (mm) of measured minus true
 positions of clusters of 1, 2, 3 … channels that one particle made, without the tails beyond five
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trkx.algorithms.charge_drift import drifted_event
+from trkx.algorithms.simulation.modules import module_table, read_readout
 from trkx.io.event_files import EventFiles
 
 MINIMUM = 300
@@ -51,12 +54,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--drift", action="store_true", help="let the charge of the barrel drift")
     args = parser.parse_args()
+    readout = read_readout(args.config.resolve())
     columns: dict[str, list[np.ndarray]] = {}
     names = ("volume_id", "residual_loc0", "residual_loc1", "clus_size_loc0", "clus_size_loc1")
     with EventFiles.open(args.input) as files:
         for number in files.numbers:
             event = files.read(number)
+            if args.drift:
+                event = drifted_event(event, module_table(), readout)
             single = np.diff(event.measurement_particle_offsets) == 1
             for name in names:
                 columns.setdefault(name, []).append(event.measurements[name][single])

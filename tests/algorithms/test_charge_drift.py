@@ -90,7 +90,17 @@ def test_positions_move_with_their_space_points() -> None:
     assert np.linalg.norm(moved) == pytest.approx(0.3 * pitch, abs=1e-4)
 
 
-def test_endcaps_and_merged_clusters_stay_as_they_are() -> None:
+def test_strips_of_endcaps_are_read_out_as_bits_without_drift() -> None:
+    readout = read_readout(config_path("generic-digi-trackml"))
+    pitch = readout.pitch[16, 0]
+    middle = readout.edge[16, 0] + 500.5 * pitch
+    slope = 1.2 * pitch / THICKNESS[16]  # from -0.6 to 0.6 channels: three, the outer ones hardly
+    found = drifted_event(one_hit(16, slope, middle + 0.05 * pitch), module_table(), readout)
+    assert found.measurements["clus_size_loc0"].tolist() == [3]
+    assert found.measurements["rec_loc0"][0] == pytest.approx(middle, abs=1e-4)
+
+
+def test_pixels_of_endcaps_and_merged_clusters_stay_as_they_are() -> None:
     readout = read_readout(config_path("generic-digi-trackml"))
     for event in (one_hit(7, 0.5, 1.0), one_hit(8, 0.5, 1.0, particles=2)):
         found = drifted_event(event, module_table(), readout)

@@ -92,7 +92,9 @@ def test_truth_must_cover_the_hits_that_count() -> None:
     truth = {name: column[TWO.hits["volume_id"] == PIXEL] for name, column in TWO.truth.items()}
     pixels = dataclasses.replace(TWO, truth=truth)
     assert count_tracks(pixels, *tracks(list(range(8))), pt_min=1.0).found == 1
-    with pytest.raises(InputFileError, match="lacks hits that count by the rule 'all'"):
+    with pytest.raises(
+        InputFileError, match="covers 10 of the 18 hits that count by the rule 'all'"
+    ):
         count_tracks(pixels, *tracks([0]), pt_min=1.0, rule="all")
     with pytest.raises(InputFileError, match="no truth"):
         count_tracks(dataclasses.replace(TWO, truth=None), *tracks([0]), pt_min=1.0)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from trkx.algorithms.job_config import JobConfig
 from trkx.algorithms.trackml_input import EventNumbers, TrackMLInput
-from trkx.io.errors import InputFileError
+from trkx.io.errors import ConfigError, InputFileError
 from trkx.io.event_sources import EventInput, open_events
 from trkx.io.input_files import PathLike
+from trkx.io.lrt_files import LrtFiles, is_lrt
 from trkx.io.trackml_files import is_trackml
 
-__all__ = ["open_inputs"]
+__all__ = ["check_fits", "open_inputs"]
 
 
 def open_inputs(
@@ -30,11 +32,48 @@ def open_inputs(
     """
     listed = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     trackml = [is_trackml(item) for item in listed]
-    if not any(trackml):
-        return open_events(listed)
-    if not all(trackml):
-        raise InputFileError(
-            f"{listed[trackml.index(True)]} is of the TrackML challenge, "
-            f"{listed[trackml.index(False)]} is not; give files of one format at a time"
+    plain = [is_lrt(item) for item in listed]
+    for name, found in (("of the TrackML challenge", trackml), ("of exatrkx-service", plain)):
+        if any(found) and not all(found):
+            raise InputFileError(
+                f"{listed[found.index(True)]} is {name}, {listed[found.index(False)]} is not; "
+                "give files of one format at a time"
+            )
+    if any(trackml):
+        return TrackMLInput.open(listed, events)
+    return LrtFiles.open(listed) if any(plain) else open_events(listed)
+
+
+def check_fits(files: EventInput, config: JobConfig) -> None:
+    """Raise unless the fits of a job can be done on what is known of the modules of its input.
+
+    Raises:
+        ConfigError: a fit on ACTS' surfaces where there are none, or a CKF on strips, which makes
+            its seeds of space points with one measurement.
+    """
+    ckf = [f for f in config.finders if "ckf" in f]
+    fits = [f for f in config.fitters if f in ("kf", "gx2f")] + ckf
+    inputs = ", ".join(map(str, config.input))
+    if files.has_strips and (ckf or (fits and not files.acts_modules)):
+        raise ConfigError(
+            f"'{(ckf or fits)[0]}' fits on ACTS' surfaces, which have no double-sided strip "
+            f"modules, but space points of {inputs} are of strips with two clusters; fit helices "
+            "(--fitter helix), find tracks without fits (--fitter none), or simulate with "
+            "--strips 2d"
         )
-    return TrackMLInput.open(listed, events)
+    if fits and isinstance(files, LrtFiles):
+        raise ConfigError(
+            f"'{fits[0]}' fits on modules, but {inputs} has r, φ and z only; fit helices "
+            "(--fitter helix), or find tracks without fits (--fitter none)"
+        )
+    if fits and not files.acts_modules and config.geometry is None:
+        raise ConfigError(
+            f"'{fits[0]}' fits on ACTS' surfaces, but the modules of {inputs} are of a detector "
+            "that is not known; pass --geometry FILE.json, fit helices (--fitter helix), or find "
+            "tracks without fits (--fitter none)"
+        )
+    if ckf and config.geometry is not None:
+        raise ConfigError(
+            f"'{ckf[0]}' makes its seeds on the GenericDetector's layers; with --geometry, choose "
+            "a finder of proto tracks"
+        )

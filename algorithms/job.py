@@ -18,11 +18,12 @@ from typing import Any
 import acts
 import acts.examples
 
-from trkx.algorithms.detector import buildGenericDetector, constantField
-from trkx.algorithms.event_inputs import open_inputs
+from trkx.algorithms.detector import constantField
+from trkx.algorithms.event_inputs import check_fits, open_inputs
 from trkx.algorithms.helpers import addLabelWriter
 from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
 from trkx.algorithms.job_config import JobConfig, finder_key
+from trkx.algorithms.job_detector import JobDetector, job_detector, needs_measurement_table
 from trkx.algorithms.job_output import GRAPH_PATTERNS, LABEL_PATTERNS, result_folder
 from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_service import service_record
@@ -36,6 +37,7 @@ from trkx.algorithms.trackml_tracks import hit_tracks
 from trkx.io.atomic import atomic_path
 from trkx.io.errors import ConfigError, InputError, TrkxError
 from trkx.io.event_sources import EventInput
+from trkx.io.lrt_files import LrtFiles
 from trkx.io.readers import addEventReader
 from trkx.io.track_writers import addTrackWriters
 from trkx.io.trackml_submission import write_submission
@@ -105,19 +107,18 @@ def runReconstruction(
     check_device(config.device)
     check_weights(config)
     hooks = graph_hooks(config, graphs)
-    _, tracking_geometry = buildGenericDetector()
     with open_inputs(config.input, config.events) as files:
         if not files.has_measurements:
             raise InputError(
                 f"no measurements tree in {', '.join(map(str, config.input))}, which fits and "
                 "labels need; name the whole folder, or measurements.root as well"
             )
-        if files.has_strips:
-            check_no_fits(config)
+        check_fits(files, config)
         events = event_range(files, config.events)
-        source = files if isinstance(files, TrackMLInput) else config.input
+        # Others are opened once more, with the detector's modules to be checked against.
+        source = files if isinstance(files, TrackMLInput | LrtFiles) else config.input
         first_available, has_truth = files.available[0], files.has_truth
-        paths, foreign = files.paths, not files.acts_modules
+        paths, detector = files.paths, job_detector(config, files, source)
     s = acts.examples.Sequencer(
         skip=events[0] - first_available,
         events=events[1] - events[0],
@@ -127,12 +128,13 @@ def runReconstruction(
         outputDir=str(folder),
         outputTimingFile=TIMING_FILE,
     )
-    # Modules of another detector: it is for the pipeline to know them.
-    addReader(s, config, source, None if foreign else tracking_geometry, has_truth)
+    addReader(s, config, detector, has_truth)
     timer = StageTimer(config.threads)
     settings = ChainSettings(
-        tracking_geometry,
+        detector.trackingGeometry,
         constantField(config.field),
+        fieldTesla=config.field,
+        start=detector.start,
         target=config.target,
         device=config.device,
         weights=config.weights,
@@ -171,9 +173,7 @@ def runReconstruction(
     return built
 
 
-def addReader(
-    s: Any, config: JobConfig, source: Any, trackingGeometry: Any, hasTruth: bool
-) -> None:
+def addReader(s: Any, config: JobConfig, detector: JobDetector, hasTruth: bool) -> None:
     """Add the reader of a job, which leaves out what no finder of the job needs.
 
     Without a tracking geometry, module ids are taken as they are.
@@ -190,15 +190,16 @@ def addReader(
         )
     # ACTS' space points are for start parameters; the CKF makes its own for its seeds.
     only_ckf = all(finder.startswith("ckf") for finder in config.finders)
-    without = only_ckf or trackingGeometry is None  # and so without fits
+    without = only_ckf or detector.trackingGeometry is None or detector.start == "helix"
+    table = config.track_states or needs_measurement_table(config, detector)
     addEventReader(
         s,
-        source,
-        trackingGeometry,
+        detector.source,
+        detector.trackingGeometry,
         outputSpacePoints="" if without else "spacepoints",
         logLevel=acts.logging.INFO if config.verbose else acts.logging.WARNING,
         readTruth=hasTruth,
-        outputMeasurementTable=MEASUREMENT_TABLE if config.track_states else "",
+        outputMeasurementTable=MEASUREMENT_TABLE if table else "",
         outputParticles="particles" if truth_finder else "",
         outputMeasurementParticlesMap="",
         outputParticleMeasurementsMap="particle_measurements_map" if truth_finder else "",
@@ -238,21 +239,6 @@ def check_device(device: str) -> None:
         raise DeviceError(
             f"device {device!r} is not there: torch {torch.__version__} is {build} and sees no "
             "CUDA device. Use --device cpu; `trkx doctor` says what torch sees."
-        )
-
-
-def check_no_fits(config: JobConfig) -> None:
-    """Raise unless a job does without fits, as it must where space points have two clusters.
-
-    Raises:
-        ConfigError: it has fits: of proto tracks, or of a CKF while it finds.
-    """
-    fits = [f for f in config.fitters if f != "none"] + [f for f in config.finders if "ckf" in f]
-    if fits:
-        raise ConfigError(
-            f"'{fits[0]}' fits on ACTS' surfaces, which have no double-sided strip modules, but "
-            f"space points of {', '.join(map(str, config.input))} are of strips with two clusters; "
-            "find tracks without fits (--fitter none), or simulate with --strips 2d"
         )
 
 

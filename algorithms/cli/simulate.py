@@ -83,7 +83,14 @@ def add_parser(subparsers: Any) -> None:
         default="geometric",
         metavar="NAME",
         help="geometric (default): channels and merged clusters; smeared: Gaussian positions; "
-        "trackml: channels of sensors as thick as those of the TrackML challenge",
+        "trackml: channels of sensors as thick as those of the TrackML challenge; or an ACTS "
+        "digitization file (*.json) of your own detector",
+    )
+    add(
+        "--geometry",
+        default="",
+        metavar="FILE",
+        help="your own detector: its tracking geometry as ACTS JSON (Gen3); needs --digitization",
     )
     add(
         "--hit-loss",
@@ -200,6 +207,7 @@ def settings_from(args: argparse.Namespace) -> Any:
         seed=args.seed,
         noise=args.noise,
         digitization=args.digitization,
+        geometry=args.geometry,
         hit_loss=args.hit_loss,
         field=args.field,
         strips=args.strips,

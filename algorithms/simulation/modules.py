@@ -7,14 +7,22 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import acts
 import numpy as np
 
 from trkx.algorithms.detector import buildGenericDetector
-from trkx.io.errors import GeometryIdError
+from trkx.io.errors import GeometryIdError, InputFileError
 
-__all__ = ["ModuleTable", "Readout", "config_path", "module_table", "read_readout"]
+__all__ = [
+    "ModuleTable",
+    "Readout",
+    "config_path",
+    "module_table",
+    "modules_of",
+    "read_readout",
+]
 
 N_VOLUMES = 256
 EDGE_SIZE_MIN = 3
@@ -104,7 +112,11 @@ class ModuleTable:
 @functools.lru_cache(maxsize=1)
 def module_table() -> ModuleTable:
     """Read the modules of the GenericDetector, once per process."""
-    _, geometry = buildGenericDetector()
+    return modules_of(buildGenericDetector()[1])
+
+
+def modules_of(geometry: Any) -> ModuleTable:
+    """Read the modules of a tracking geometry: rectangles and symmetric trapezoids."""
     context = acts.GeometryContext.dangerouslyDefaultConstruct()
     normal = acts.Vector3(0, 0, 1)
     corners = [acts.Vector2(0, 0), acts.Vector2(1, 0), acts.Vector2(0, 1)]
@@ -180,8 +192,18 @@ class Readout:
 
 @functools.lru_cache(maxsize=4)
 def read_readout(path: Path) -> Readout:
-    """Read an ACTS digitization configuration; ours has one entry per volume."""
-    entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
+    """Read an ACTS digitization configuration with one entry per volume.
+
+    Raises:
+        InputFileError: there is no such file, or it is none.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputFileError(
+            f"digitization: cannot read {path}: {error!r}; give a file with the key 'entries', as "
+            "ACTS' digitization configurations have"
+        ) from error
     pitch = np.full((N_VOLUMES, 2), np.nan)
     edge = np.full((N_VOLUMES, 2), np.nan)
     sigmas: dict[tuple[int, int], list[float]] = {}

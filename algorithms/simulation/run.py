@@ -18,10 +18,13 @@ from trkx.algorithms.simulation.generator import (
     event_rng,
 )
 from trkx.algorithms.simulation.generator_process import GeneratorProcess
+from trkx.algorithms.simulation.modules import read_readout
 from trkx.algorithms.simulation.sequence import (
     UprootEventWriter,
     addDetectorSimulation,
     addHepMC3Crossings,
+    digitization_config,
+    simulated_geometry,
 )
 from trkx.algorithms.simulation.settings import SimulationSettings
 from trkx.io.errors import ConfigError
@@ -87,8 +90,16 @@ def simulate(
         raise ConfigError(f"threads is {threads}; give at least 1")
     check_generator()
     begin = time.perf_counter()
+    if settings.geometry:  # what is wrong with its files is said before anything is generated
+        simulated_geometry(settings)
+        read_readout(digitization_config(settings))
     provenance = make_provenance(
-        command, settings.as_dict(), settings.seed, first_event=first, events=events
+        command,
+        settings.as_dict(),
+        settings.seed,
+        detector=Path(settings.geometry).stem if settings.geometry else "generic",
+        first_event=first,
+        events=events,
     )
     trees = STRIP_TREES if settings.strips == "stereo" else TREES
     with EventWriter(output, provenance, first=first, force=force, trees=trees) as writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from trkx.algorithms.magnetic_field import solenoidField
 from trkx.algorithms.simulation.containers import read_hits, read_measurements, read_particles
 from trkx.algorithms.simulation.event_tables import build_event_tables
 from trkx.algorithms.simulation.hit_loss import lose_measurements
-from trkx.algorithms.simulation.modules import config_path, module_table, read_readout
+from trkx.algorithms.simulation.modules import config_path, modules_of, read_readout
 from trkx.algorithms.simulation.settings import SimulationSettings
 from trkx.algorithms.simulation.strip_sensors import StripSensors
 from trkx.io.event_writer import EventWriter
+from trkx.io.geometry_files import readTrackingGeometry
 
 u = acts.UnitConstants
 
@@ -127,7 +129,7 @@ def addHepMC3Crossings(
 
 def addDetectorSimulation(s: Any, settings: SimulationSettings, rnd: Any) -> Any:
     """Simulate with Fatras and digitize; puts `measurements`, `clusters` and `simhits`."""
-    _, geometry = buildGenericDetector()
+    geometry = simulated_geometry(settings)
     make = {"constant": constantField, "solenoid": solenoidField}[settings.field]
     field = make(settings.field_tesla)
     addGenParticleSelection(
@@ -139,12 +141,14 @@ def addDetectorSimulation(s: Any, settings: SimulationSettings, rnd: Any) -> Any
         logLevel=acts.logging.WARNING,
     )
     addFatras(s, geometry, field, rnd=rnd, enableInteractions=True, logLevel=acts.logging.FATAL)
-    geometric = settings.digitization != "smeared"
+    config = digitization_config(settings)
+    # Channels may merge, and only they have a pitch.
+    geometric = bool(np.isfinite(read_readout(config).pitch).any())
     addDigitization(
         s,
         geometry,
         field,
-        digiConfigFile=digitization_config(settings),
+        digiConfigFile=config,
         rnd=rnd,
         doMerge=geometric,
         # Channels that touch at a corner belong together; else the threshold splits clusters.
@@ -163,8 +167,21 @@ def addDetectorSimulation(s: Any, settings: SimulationSettings, rnd: Any) -> Any
     return s
 
 
+def simulated_geometry(settings: SimulationSettings) -> Any:
+    """Return the tracking geometry that the settings choose."""
+    return own_geometry(settings.geometry) if settings.geometry else buildGenericDetector()[1]
+
+
+@functools.lru_cache(maxsize=2)
+def own_geometry(path: str) -> Any:
+    """Read a tracking geometry, once per process: elements share its surfaces."""
+    return readTrackingGeometry(path)
+
+
 def digitization_config(settings: SimulationSettings) -> Path:
     """Return the digitization configuration that the settings choose."""
+    if settings.digitization not in DIGITIZATION_FILES:
+        return Path(settings.digitization)
     return config_path(DIGITIZATION_FILES[settings.digitization])
 
 
@@ -191,7 +208,7 @@ class UprootEventWriter(acts.examples.IAlgorithm):
         self._noise_rng = noiseRng
         self._on_event = onEvent
         self.error: BaseException | None = None
-        self._modules = module_table()
+        self._modules = modules_of(simulated_geometry(settings))
         self._readout = read_readout(digitization_config(settings))
         self._sensors = StripSensors() if settings.strips == "stereo" else None
         self._handles = {}

@@ -84,9 +84,12 @@ class SimulationSettings:
     """event i depends on (seed, i) and on the fields of this class only"""
     noise: float = 0.15
     """share of all measurements that belong to no particle"""
+    geometry: str = ""
+    """file of a tracking geometry of your own, ACTS JSON (Gen3); empty: the GenericDetector"""
     digitization: str = "geometric"
     """`geometric`: channels, charge sharing, merged clusters; `smeared`: Gaussian; `trackml`:
-    channels of sensors as thick as those of the TrackML challenge, strips without charge"""
+    channels of sensors as thick as those of the TrackML challenge, strips without charge; or an
+    ACTS digitization file, *.json, with one entry per volume of a geometry of your own"""
     hit_loss: float = 0.0
     """share of the measurements of particles that are lost"""
     strips: str = "2d"
@@ -119,8 +122,15 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         if self.process not in PROCESSES:
             raise ConfigError(_unknown("process", self.process, PROCESSES))
-        if self.digitization not in DIGITIZATIONS:
+        if self.digitization not in DIGITIZATIONS and not self.digitization.endswith(".json"):
             raise ConfigError(_unknown("digitization", self.digitization, DIGITIZATIONS))
+        if bool(self.geometry) != self.digitization.endswith(".json"):
+            raise ConfigError(
+                f"geometry is '{self.geometry}' and digitization '{self.digitization}'; a detector "
+                "of your own needs a file of each, and the GenericDetector has its own"
+            )
+        if self.geometry and self.strips == "stereo":
+            raise ConfigError("strips 'stereo' are those of the GenericDetector; leave it out")
         if self.strips not in STRIPS:
             raise ConfigError(_unknown("strips", self.strips, STRIPS))
         if self.field not in FIELDS:

@@ -106,6 +106,7 @@ def runReconstruction(
     """
     check_device(config.device)
     check_weights(config)
+    check_backend(config)
     hooks = graph_hooks(config, graphs)
     with open_inputs(config.input, config.events) as files:
         if not files.has_measurements:
@@ -267,6 +268,21 @@ def check_weights(config: JobConfig) -> None:
         )
 
 
+def check_backend(config: JobConfig) -> None:
+    """Raise where servers are to be asked, but no finder of the job asks any.
+
+    Raises:
+        ConfigError: none does.
+    """
+    if config.service is None:
+        return
+    if not set(pipeline_files(config.finders, config.pipeline_files)) - {"classical"}:
+        raise ConfigError(
+            f"backend 'triton': {', '.join(config.finders)} would not ask servers: only gnn, "
+            "gnn+ckf and pipelines do. Choose one of them, or --backend local."
+        )
+
+
 def graph_hooks(config: JobConfig, folder: Path | None) -> tuple[Any, ...]:
     """The hook that writes the graph after every stage to a folder; none for None.
 
@@ -348,7 +364,11 @@ def runJob(config: JobConfig, command: str = "run") -> JobResult:
             config=config,
             events=job.events,
             chains=job.chains,
-            times=job.timer.result(folder / TIMING_FILE),
+            times=job.timer.result(
+                # The CPU time of a process that waits for a server says nothing.
+                folder / TIMING_FILE,
+                wall={f"{finder}:finding" for finder in job.remotes},
+            ),
             collector=job.collector,
             input_files=job.input_files,
             wall_seconds=time.perf_counter() - start,

@@ -116,7 +116,39 @@ class ServiceSettings:
 
 def service_record(remote: RemotePipeline) -> dict[str, Any]:
     """What performance.json says of the service: the client's counts and the servers' own."""
-    return {"client": remote.counters.as_json(), "servers": remote.statistics_since_check()}
+    client, servers = remote.counters.as_json(), remote.statistics_since_check()
+    return {
+        "client": client,
+        "servers": servers,
+        "seconds_per_event": seconds_per_event(client, servers),
+    }
+
+
+def seconds_per_event(
+    client: Mapping[str, Any], servers: Mapping[str, Mapping[str, int]]
+) -> dict[str, float]:
+    """Where the time of an event went that a server answered; empty where none did.
+
+    Args:
+        client: what the client counted.
+        servers: what the servers did meanwhile, for this job and any other one.
+
+    Returns:
+        `client` (columns to tensors), `queue`, `compute_input`, `compute_infer`,
+        `compute_output` (at the server) and `network`: what is left of the time of the request,
+        serialisation by the protocol included.
+    """
+    events = client.get("events", 0)
+    answered = sum(n for where, n in client["answered_by"].items() if where in servers)
+    requests = sum(counts["success_count"] for counts in servers.values())
+    if not answered or not requests:
+        return {}
+    found = {"client": client["client_seconds"] / events}
+    for name in ("queue", "compute_input", "compute_infer", "compute_output"):
+        found[name] = sum(counts[f"{name}_ns"] for counts in servers.values()) / requests * 1e-9
+    waited = client["waiting_seconds"] / answered
+    found["network"] = max(0.0, waited - sum(found.values()) + found["client"])
+    return found
 
 
 def describe_service(record: Mapping[str, Any]) -> str:
@@ -130,4 +162,8 @@ def describe_service(record: Mapping[str, Any]) -> str:
     if client["failures"]:
         failures = ", ".join(f"{n} × {what}" for what, n in client["failures"].items())
         parts.append(f"failed attempts: {failures}")
+    times = record.get("seconds_per_event")
+    if times:
+        shown = ", ".join(f"{k.replace('_', ' ')} {1e3 * v:.1f}" for k, v in times.items())
+        parts.append(f"ms per event: {shown}")
     return "; ".join(parts)

@@ -6,7 +6,7 @@ import csv
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,14 +97,17 @@ class StageTimer:
         """Names of the stages in the order they were added."""
         return [n.removesuffix(":start") for n in self._clocks if n.endswith(":start")]
 
-    def result(self, timing_file: Path | None = None) -> dict[str, StageTime]:
+    def result(
+        self, timing_file: Path | None = None, wall: Collection[str] = ()
+    ) -> dict[str, StageTime]:
         """Return the time of each stage, after the sequencer has run.
 
         Args:
             timing_file: the sequencer's timing.csv, needed for more than one thread.
+            wall: stages that are timed by the wall clock even with one event in flight.
         """
         if self._threads == 1:
-            return {name: self._from_clocks(name) for name in self.stages}
+            return {name: self._from_clocks(name, name in wall) for name in self.stages}
         if timing_file is None or not timing_file.exists():
             return {}
         totals = stage_totals(timing_file)
@@ -114,13 +117,14 @@ class StageTimer:
             if name in totals
         }
 
-    def _from_clocks(self, name: str) -> StageTime:
+    def _from_clocks(self, name: str, wall: bool) -> StageTime:
+        clock = "wall" if wall else "cpu"
         start, stop = self._clocks[f"{name}:start"], self._clocks[f"{name}:stop"]
-        times = np.array([stop[event][0] - start[event][0] for event in sorted(stop)])
+        times = np.array([stop[event][wall] - start[event][wall] for event in sorted(stop)])
         if len(times) == 0:
-            return StageTime(float("nan"), float("nan"), "cpu", ())
+            return StageTime(float("nan"), float("nan"), clock, ())
         error = float(times.std(ddof=1) / np.sqrt(len(times))) if len(times) > 1 else float("nan")
-        return StageTime(float(np.median(times)), error, "cpu", tuple(times.tolist()))
+        return StageTime(float(np.median(times)), error, clock, tuple(times.tolist()))
 
 
 def stage_totals(timing_file: Path) -> dict[str, float]:

@@ -114,7 +114,7 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     """Options of track finding by Triton servers."""
     group = parser.add_argument_group(
         "track finding by Triton servers (see `trkx serve`)",
-        "The finders gnn, classical and pipelines ask servers; nothing else of the job changes.",
+        "The finders gnn, gnn+ckf and pipelines ask servers; nothing else of the job changes.",
     )
     silent = argparse.SUPPRESS
     add = group.add_argument

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import acts
 import numpy as np
 
+from trkx.algorithms.detector import buildGenericDetector
+from trkx.io.errors import GeometryIdError
+from trkx.io.geometry_files import readTrackingGeometry
 from trkx.plugin.layers import ModuleFrames
+from trkx.plugin.space_points import LabelledEvent
 
-__all__ = ["moduleFrames"]
+__all__ = ["framesOf", "moduleFrames"]
 
 
 def moduleFrames(trackingGeometry: Any) -> ModuleFrames:
@@ -28,4 +34,28 @@ def moduleFrames(trackingGeometry: Any) -> ModuleFrames:
         geometry_id=np.array(ids, np.uint64),
         axis0=(unit0 - origin).astype(np.float32),
         axis1=(unit1 - origin).astype(np.float32),
+    )
+
+
+def framesOf(events: Sequence[LabelledEvent], geometry: Path | None = None) -> ModuleFrames | None:
+    """Module axes of the detector that made the events; None: it is not known.
+
+    Args:
+        events: some events.
+        geometry: file of the tracking geometry; None: the GenericDetector, if it made them.
+
+    Raises:
+        GeometryIdError: the events are not of the detector in the file.
+    """
+    tracking = buildGenericDetector()[1] if geometry is None else readTrackingGeometry(geometry)
+    frames = moduleFrames(tracking)
+    used = np.unique(np.concatenate([e.space_points.geometry_id for e in events]))
+    unknown = ~np.isin(used, frames.geometry_id)
+    if not unknown.any():
+        return frames
+    if geometry is None:
+        return None
+    raise GeometryIdError(
+        f"{int(unknown.sum())} of {len(used)} modules of the events, such as geometry id "
+        f"{int(used[unknown][0])}, are not in {geometry}; give the geometry they were made with"
     )

@@ -28,7 +28,6 @@ __all__ = ["BENCH_MODELS", "ServiceBench", "ServiceResults", "Throughput", "read
 
 # Model → the pipeline that it runs; '': the one asked for.
 BENCH_MODELS = {"trkx": "", "exatrkxcpu": "exatrkx", "exatrkx": "exatrkx"}
-FREE = {"grpc_port": 0, "http_port": 0, "metrics_port": 0}
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,9 @@ class ServiceBench:
         config = RepositoryConfig((model,), self.pipeline, self.target, instances=instances)
         with tempfile.TemporaryDirectory() as folder:
             repository = write_repository(Path(folder), config)
-            with TritonServer(ServerConfig(repository, **FREE)) as server:
+            with TritonServer(
+                ServerConfig(repository, grpc_port=0, http_port=0, metrics_port=0)
+            ) as server:
                 if model == "trkx":
                     remote = RemotePipeline(RemoteConfig.of(server.grpc_url, fallback=()))
                     found = self._throughputs(

@@ -60,11 +60,14 @@ def check_service(
     found = load_pipeline(pipeline=pipeline, target=target, threads=1)
     contract = load_pipeline(pipeline="exatrkx", threads=1)
     config = RepositoryConfig(CHECKED_MODELS, pipeline, target)
-    settings = {"grpc_port": 0, "http_port": 0, "metrics_port": 0}
     rows: dict[tuple[str, str], list[tuple[int, bool, int, int]]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        TritonServer(ServerConfig(write_repository(Path(folder), config), **settings)) as server,
+        TritonServer(
+            ServerConfig(
+                write_repository(Path(folder), config), grpc_port=0, http_port=0, metrics_port=0
+            )
+        ) as server,
         ReconstructionService(found) as reconstruct,
         EventFiles.open(inputs) as files,
     ):

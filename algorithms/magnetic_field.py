@@ -15,7 +15,7 @@ from trkx.algorithms.detector import DEFAULT_FIELD_TESLA, constantField
 from trkx.io.errors import ConfigError
 from trkx.io.field_maps import FieldGrid, read_field_grid, write_field_grid
 
-__all__ = ["FIELD_HELP", "field_along_z", "mapField", "namedField", "solenoidField"]
+__all__ = ["FIELD_HELP", "field_at", "mapField", "namedField", "solenoidField"]
 
 SOLENOID_RADIUS, SOLENOID_LENGTH = 1250.0, 5300.0
 """Coil of ATLAS' central solenoid, mm: 5.3 m long, 2.5 m across (ATLAS, JINST 3, S08003 (2008)).
@@ -142,11 +142,21 @@ def _tesla(value: float) -> float:
     return value
 
 
-def field_along_z(field: Any, r: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Field strength in tesla, (N, 3), at the points (r, 0, z), mm; 0 outside of a map."""
+def field_at(field: Any, position: np.ndarray) -> np.ndarray:
+    """Field in tesla, shape (N, 3), at global positions (N, 3), mm.
+
+    Raises:
+        ConfigError: a position is outside of the field's map.
+    """
     cache = field.makeCache(acts.MagneticFieldContext())
-    out = np.zeros((len(r), 3))
-    for i, (x, height) in enumerate(zip(r.tolist(), z.tolist(), strict=True)):
-        value = field.getField(acts.Vector3(x, 0.0, height), cache)
-        out[i] = [value[k] / acts.UnitConstants.T for k in range(3)]
-    return out
+    out = np.empty((len(position), 3))
+    for i, place in enumerate(np.asarray(position, float).tolist()):
+        try:
+            value = field.getField(acts.Vector3(*place), cache)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the field is not known at ({', '.join(f'{c:.0f}' for c in place)}) mm; its map "
+                "must contain the detector"
+            ) from error
+        out[i] = value[0], value[1], value[2]
+    return out / acts.UnitConstants.T

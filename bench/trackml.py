@@ -16,12 +16,14 @@ import json
 import os
 import tempfile
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trkx.algorithms.field_estimate import field_scale
 from trkx.algorithms.magnetic_field import FIELD_HELP, namedField
 from trkx.algorithms.trackml_chain import find_tracks, fit_tracks
 from trkx.algorithms.trackml_evaluation import RULES, count_tracks, share
@@ -60,6 +62,8 @@ def measure(
             "efficiency_primaries": share(counts.primaries_found, counts.primaries),
             "fake_rate": counts.fake_rate,
         }
+    with suppress(InputError):
+        result["field_scale"] = asdict(field_scale(event, namedField(args.field)))
     result["score"] = score(event, found.offsets, found.hits)
     if not args.no_fit:
         with tempfile.TemporaryDirectory(prefix="trkx-trackml-") as scratch:
@@ -111,6 +115,11 @@ def table(result: dict[str, Any], pt_min: float) -> str:
         lines.append(
             f"  score {s['score']:.4f} on {s['n_truth_hits']} of {s['n_hits']} hits "
             f"(weights: {s['weights']})"
+        )
+    if "field_scale" in result:
+        f = result["field_scale"]
+        lines.append(
+            f"  true field over that of the fit: {f['scale']:.4f} ± {f['error']:.4f} (true momenta)"
         )
     if "fit" in result:
         f = result["fit"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trkx.algorithms.magnetic_field import field_along_z, namedField, solenoid_shape
+from trkx.algorithms.magnetic_field import field_at, namedField, solenoid_shape
 from trkx.io.errors import ConfigError, EventContentError, InputFileError, NonFiniteError
 from trkx.io.field_maps import FieldGrid, read_field_grid, write_field_grid
 
@@ -21,7 +21,8 @@ def a_map() -> FieldGrid:
 
 
 def at(field: object, *places: tuple[float, float]) -> np.ndarray:
-    return field_along_z(field, *np.array(places).T)
+    r, z = np.array(places, float).T
+    return field_at(field, np.stack([r, np.zeros_like(r), z], axis=1))
 
 
 def test_numbers_are_constant_fields() -> None:
@@ -32,7 +33,7 @@ def test_numbers_are_constant_fields() -> None:
 def test_the_field_of_the_solenoid_is_that_of_a_coil() -> None:
     field = namedField("solenoid")
     r, z = np.array([0, 0, 500, 500, 1000]), np.array([0, 2650, 0, -2000, 1500])
-    found = field_along_z(field, r, z)
+    found = at(field, *zip(r, z, strict=True))
     expected = 2 * solenoid_shape(r, z)
     np.testing.assert_allclose(found[:, [0, 2]], expected, atol=5e-3)
     assert found[0] == pytest.approx([0, 0, 2], abs=1e-3)
@@ -109,6 +110,11 @@ def test_bad_maps(tmp_path: Path, text: str, error: type[Exception], message: st
     (tmp_path / "map.txt").write_text(text)
     with pytest.raises(error, match=message):
         namedField(str(tmp_path / "map.txt"))
+
+
+def test_places_outside_of_a_map() -> None:
+    with pytest.raises(ConfigError, match=r"not known at \(5000, 0, 0\) mm"):
+        at(namedField("solenoid"), (5000, 0))
 
 
 def test_bad_names() -> None:

@@ -221,16 +221,6 @@ def test_stereo_sample(tmp_path):
     assert targets.sum() > 30 and labelled.n_hits[targets].mean() < 16
 
 
-def test_strips_of_two_clusters_are_not_fitted(tmp_path):
-    from trkx.algorithms.job import check_no_fits
-    from trkx.algorithms.job_config import JobConfig
-
-    check_no_fits(JobConfig(input=[tmp_path], out=tmp_path, finders="gnn", fitters="none"))
-    for finder, fitter in (("gnn", "kf"), ("ckf-fast", "none")):
-        with pytest.raises(ConfigError, match="no double-sided strip modules"):
-            check_no_fits(JobConfig(input=[tmp_path], out=tmp_path, finders=finder, fitters=fitter))
-
-
 def test_stereo_strips_need_channels():
     from trkx.algorithms.simulation import SimulationSettings
 

@@ -144,7 +144,7 @@ class JobConfig:
     force: bool = False  # replace results that are there
     track_states: bool = False  # also write every state of every track
     report: bool = True  # write report.html, where matplotlib and hist are installed
-    field: float = 2.0  # field along z, tesla
+    field: float | str = 2.0  # along z, tesla; or the name of a field, see `magnetic_field`
     geometry: Path | None = None  # tracking geometry as ACTS JSON; None: the GenericDetector
     start: str = "auto"  # of STARTS: where fits get their start parameters from
     beam_spot: tuple[float, float] = (0.0, 0.0)  # x and y of the beam line, mm
@@ -155,6 +155,7 @@ class JobConfig:
     attempts: int = 3  # to get one, before falling back
     fallback: str = "endpoint,http,in-process"  # what to do when servers fail, in this order
     compression: str = "none"  # of what is exchanged with servers: none, gzip or deflate
+    shared_memory: bool = False  # give events to servers on this machine by shared memory
     model_version: str = ""  # of the servers' model; empty: the newest
     any_model: bool = False  # also use servers whose model is another than this job's
     tls: Path | None = None  # folder of certificates: talk to servers encrypted
@@ -184,13 +185,12 @@ class JobConfig:
         _one_of("start", self.start, STARTS)
         if not self.input:
             raise ConfigError("input: no folder given")
-        for name in ("force", "track_states", "report", "verbose", "any_model"):
+        for name in ("force", "track_states", "report", "verbose", "any_model", "shared_memory"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not true or false")
         if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
             raise ConfigError(f"threads: {self.threads!r} is not a positive whole number")
-        if not isinstance(self.field, (int, float)) or not 0 < abs(self.field) < 20:
-            raise ConfigError(f"field: {self.field!r} is not a field in tesla, 0 < |B| < 20")
+        convert(self, "field", _field(self.field))
         if "none" in self.fitters and len(self.fitters) > 1:
             raise ConfigError(f"fitter: 'none' excludes {', '.join(self.fitters)}")
 
@@ -214,6 +214,19 @@ class JobConfig:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain values for job.json."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _field(value: Any) -> float | str:
+    """A number in tesla, or a name that `trkx.algorithms.magnetic_field.namedField` takes."""
+    number = value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+    if isinstance(value, bool) or not isinstance(number, int | float) or not 0 < abs(number) < 20:
+        raise ConfigError(f"field: {value!r} is not a field in tesla, 0 < |B| < 20")
+    return number
 
 
 def _plain(value: Any) -> Any:

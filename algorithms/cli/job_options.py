@@ -61,7 +61,13 @@ def add_job_options(parser: argparse.ArgumentParser) -> None:
         default=silent,
         help="maps and networks of your own (from `trkx train`) instead of the shipped ones",
     )
-    add("--field", type=float, metavar="T", default=silent, help="field along z in tesla (2)")
+    add(
+        "--field",
+        metavar="B",
+        default=silent,
+        help="field of the fits and the CKF: tesla along z (2); solenoid or solenoid:TESLA, as in "
+        "the TrackML challenge; or a text file with a field map in r and z",
+    )
     add(
         "--geometry",
         metavar="FILE",
@@ -131,6 +137,12 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
         "'' to fail (default endpoint,http,in-process)",
     )
     add("--compression", choices=COMPRESSIONS, default=silent, help="for far servers (none)")
+    add(
+        "--shared-memory",
+        action="store_true",
+        default=silent,
+        help="give events to servers on this machine by shared memory",
+    )
     add("--model-version", metavar="V", default=silent, help="of the servers' model (newest)")
     add(
         "--any-model",

@@ -22,6 +22,7 @@ from trkx.plugin.serving.exchange import CLIENT_OUTPUTS, event_inputs, read_cand
 from trkx.plugin.serving.pool import EVENT_ERRORS, Pool, Server
 from trkx.plugin.serving.retry import CircuitBreaker, RetryPolicy
 from trkx.plugin.serving.security import Security
+from trkx.plugin.serving.shared_memory import SharedMemoryTransport
 from trkx.plugin.serving.transport import COMPRESSIONS, Call, Transport, connect
 from trkx.plugin.space_points import SpacePoints
 
@@ -40,6 +41,7 @@ class RemoteConfig:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     security: Security = field(default_factory=Security)
     compression: str = "none"
+    shared_memory: bool = False  # inputs, for servers on this machine
     in_flight: int = 4  # events at once by `submit`
     breaker_failures: int = 3
     breaker_seconds: float = 10.0
@@ -103,10 +105,16 @@ class RemotePipeline:
     def _pool(self, endpoints: list[Endpoint]) -> Pool:
         c = self.config
         servers = [
-            Server(connect(e, c.security), CircuitBreaker(c.breaker_failures, c.breaker_seconds))
+            Server(self._connect(e), CircuitBreaker(c.breaker_failures, c.breaker_seconds))
             for e in endpoints
         ]
         return Pool(servers, c.policy, self.counters)
+
+    def _connect(self, endpoint: Endpoint) -> Transport:
+        transport = connect(endpoint, self.config.security)
+        if self.config.shared_memory and endpoint.local:
+            return SharedMemoryTransport(transport)
+        return transport
 
     @property
     def servers(self) -> list[Server]:

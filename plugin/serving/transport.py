@@ -26,6 +26,14 @@ COMPRESSIONS = ("none", "gzip", "deflate")
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an input is in memory that the server shares."""
+
+    region: str
+    offset: int  # bytes
+
+
+@dataclass(frozen=True)
 class Call:
     """One inference."""
 
@@ -36,6 +44,7 @@ class Call:
     request_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     compression: str = "none"
+    places: Mapping[str, Place] = field(default_factory=dict)  # of inputs in shared memory
 
     @property
     def n_bytes(self) -> int:
@@ -66,6 +75,15 @@ class Transport(Protocol):
     def statistics(self, model: str, version: str, seconds: float) -> dict[str, int]:
         """Counters of the model: nanoseconds and numbers of requests."""
 
+    def share(self, region: str, size: int, seconds: float) -> None:
+        """Let the server read a region of shared memory, by its name."""
+
+    def unshare(self, region: str, seconds: float) -> None:
+        """Let the server forget a region."""
+
+    def shared(self, seconds: float) -> list[str]:
+        """Names of the regions that the server reads."""
+
     def close(self) -> None:
         """Give the connection back."""
 
@@ -88,11 +106,21 @@ def service_error(endpoint: Endpoint, what: str, error: Exception) -> ServiceErr
     return ServiceError(f"{endpoint}: {what}: [{status}] {reason}", transient, status)
 
 
-def _infer_input(module: Any, name: str, array: np.ndarray) -> Any:
+def _infer_inputs(module: Any, call: Call) -> list[Any]:
+    return [
+        _infer_input(module, name, array, call.places.get(name))
+        for name, array in call.inputs.items()
+    ]
+
+
+def _infer_input(module: Any, name: str, array: np.ndarray, place: Place | None) -> Any:
     from tritonclient.utils import np_to_triton_dtype
 
     tensor = module.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
-    tensor.set_data_from_numpy(np.ascontiguousarray(array))
+    if place is None:
+        tensor.set_data_from_numpy(np.ascontiguousarray(array))
+    else:
+        tensor.set_shared_memory(place.region, array.nbytes, place.offset)
     return tensor
 
 
@@ -150,7 +178,7 @@ class GrpcTransport:
             f"model '{call.model}'",
             self._client.infer,
             call.model,
-            [_infer_input(m, *item) for item in call.inputs.items()],
+            _infer_inputs(m, call),
             model_version=call.version,
             outputs=[m.InferRequestedOutput(name) for name in call.outputs],
             request_id=call.request_id,
@@ -199,6 +227,22 @@ class GrpcTransport:
             client_timeout=seconds,
         )
         return _flat_statistics(found)
+
+    def share(self, region: str, size: int, seconds: float) -> None:
+        call = self._client.register_system_shared_memory
+        self._try("shared memory", call, region, f"/{region}", size, client_timeout=seconds)
+
+    def unshare(self, region: str, seconds: float) -> None:
+        call = self._client.unregister_system_shared_memory
+        self._try("shared memory", call, region, client_timeout=seconds)
+
+    def shared(self, seconds: float) -> list[str]:
+        call = self._client.get_system_shared_memory_status
+        return list(
+            self._try("shared memory", call, as_json=True, client_timeout=seconds).get(
+                "regions", ()
+            )
+        )
 
     def close(self) -> None:
         self._client.close()
@@ -259,7 +303,7 @@ class HttpTransport:
             seconds,
             "infer",
             call.model,
-            [_infer_input(m, *item) for item in call.inputs.items()],
+            _infer_inputs(m, call),
             model_version=call.version,
             outputs=[m.InferRequestedOutput(name, binary_data=True) for name in call.outputs],
             request_id=call.request_id,
@@ -285,6 +329,17 @@ class HttpTransport:
     def statistics(self, model: str, version: str, seconds: float) -> dict[str, int]:
         found = self._try("statistics", seconds, "get_inference_statistics", model, version)
         return _flat_statistics(found)
+
+    def share(self, region: str, size: int, seconds: float) -> None:
+        name = "register_system_shared_memory"
+        self._try("shared memory", seconds, name, region, f"/{region}", size)
+
+    def unshare(self, region: str, seconds: float) -> None:
+        self._try("shared memory", seconds, "unregister_system_shared_memory", region)
+
+    def shared(self, seconds: float) -> list[str]:
+        found = self._try("shared memory", seconds, "get_system_shared_memory_status")
+        return [entry["name"] for entry in found]
 
     def close(self) -> None:
         if hasattr(self._own, "client"):

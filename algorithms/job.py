@@ -18,7 +18,6 @@ from typing import Any
 import acts
 import acts.examples
 
-from trkx.algorithms.detector import constantField
 from trkx.algorithms.event_inputs import check_fits, open_inputs
 from trkx.algorithms.helpers import addLabelWriter
 from trkx.algorithms.job_chains import ChainSettings, FinderChain, addFinder
@@ -28,6 +27,7 @@ from trkx.algorithms.job_output import GRAPH_PATTERNS, LABEL_PATTERNS, result_fo
 from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_service import service_record
 from trkx.algorithms.job_timing import ProgressAlgorithm, StageTime, StageTimer
+from trkx.algorithms.magnetic_field import central_field, namedField
 from trkx.algorithms.matching import match_tracks
 from trkx.algorithms.performance import library_versions
 from trkx.algorithms.performance_algorithm import addPerformance
@@ -133,8 +133,8 @@ def runReconstruction(
     timer = StageTimer(config.threads)
     settings = ChainSettings(
         detector.trackingGeometry,
-        constantField(config.field),
-        fieldTesla=config.field,
+        namedField(config.field),
+        fieldTesla=central_field(config.field),
         start=detector.start,
         target=config.target,
         device=config.device,
@@ -150,7 +150,7 @@ def runReconstruction(
     }
     collector = None
     if has_truth:
-        collector = PerformanceCollector(field_tesla=config.field)
+        collector = PerformanceCollector(field_tesla=central_field(config.field))
         for chain in chains.values():
             addPerformance(
                 s,

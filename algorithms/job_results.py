@@ -13,6 +13,7 @@ from trkx.algorithms.job_config import finder_key, fits_while_finding
 from trkx.algorithms.job_histograms import write_finder_histograms
 from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.job_service import describe_service
+from trkx.algorithms.magnetic_field import central_field
 from trkx.algorithms.performance import build_performance, library_versions, write_performance
 from trkx.algorithms.performance_collector import PerformanceCollector
 from trkx.algorithms.performance_table import format_table
@@ -51,7 +52,7 @@ def performance_document(result: JobResult) -> dict[str, Any]:
     """Return the content of performance.json; without truth in the input, only the times."""
     collector = result.collector
     if collector is None:
-        collector = PerformanceCollector(field_tesla=result.config.field)
+        collector = PerformanceCollector(field_tesla=central_field(result.config.field))
         for finder in result.chains:
             collector.add_finder(finder)
     document = build_performance(

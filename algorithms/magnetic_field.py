@@ -15,7 +15,7 @@ from trkx.algorithms.detector import DEFAULT_FIELD_TESLA, constantField
 from trkx.io.errors import ConfigError
 from trkx.io.field_maps import FieldGrid, read_field_grid, write_field_grid
 
-__all__ = ["FIELD_HELP", "field_at", "mapField", "namedField", "solenoidField"]
+__all__ = ["FIELD_HELP", "central_field", "field_at", "mapField", "namedField", "solenoidField"]
 
 SOLENOID_RADIUS, SOLENOID_LENGTH = 1250.0, 5300.0
 """Coil of ATLAS' central solenoid, mm: 5.3 m long, 2.5 m across (ATLAS, JINST 3, S08003 (2008)).
@@ -134,6 +134,11 @@ def namedField(text: str | float) -> Any:
         raise ConfigError(
             f"field {text!r}: {strength!r} is no strength; give {FIELD_HELP}"
         ) from None
+
+
+def central_field(text: str | float) -> float:
+    """Strength along z at the origin, in tesla, of the field that an option `--field` names."""
+    return float(field_at(namedField(text), np.zeros((1, 3)))[0, 2])
 
 
 def _tesla(value: float) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trkx.algorithms.magnetic_field import field_at, namedField, solenoid_shape
+from trkx.algorithms.magnetic_field import central_field, field_at, namedField, solenoid_shape
 from trkx.io.errors import ConfigError, EventContentError, InputFileError, NonFiniteError
 from trkx.io.field_maps import FieldGrid, read_field_grid, write_field_grid
 
@@ -110,6 +110,11 @@ def test_bad_maps(tmp_path: Path, text: str, error: type[Exception], message: st
     (tmp_path / "map.txt").write_text(text)
     with pytest.raises(error, match=message):
         namedField(str(tmp_path / "map.txt"))
+
+
+@pytest.mark.parametrize(("text", "tesla"), [("1.9", 1.9), ("solenoid:1.99", 1.99)])
+def test_the_field_at_the_centre(text: str, tesla: float) -> None:
+    assert central_field(text) == pytest.approx(tesla, abs=1e-4)
 
 
 def test_places_outside_of_a_map() -> None:

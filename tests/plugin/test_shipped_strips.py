@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from trkx.plugin.load import load_pipeline, two_hits  # noqa: E402
+from trkx.plugin.load import load_pipeline, two_hits
 
 
 def test_it_loads_and_shares_out_clusters():

@@ -223,7 +223,12 @@ def _field(value: Any) -> float | str:
         try:
             number = float(value)
         except ValueError:
-            return value
+            if value.partition(":")[0] == "solenoid" or Path(value).is_file():
+                return value
+            raise ConfigError(
+                f"field: {value!r} is neither tesla, nor solenoid or solenoid:TESLA, nor a file "
+                "with a field map"
+            ) from None
     if isinstance(value, bool) or not isinstance(number, int | float) or not 0 < abs(number) < 20:
         raise ConfigError(f"field: {value!r} is not a field in tesla, 0 < |B| < 20")
     return number

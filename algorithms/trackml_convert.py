@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from trkx.algorithms.job_output import result_folder
 from trkx.algorithms.trackml_tables import TRACKML_TREES, trackml_tables
@@ -16,13 +16,23 @@ from trkx.io.trackml_files import ROOT_FILE, TrackMLFiles
 from trkx.io.trackml_root import TrackMLRootWriter
 from trkx.io.trackml_writer import TrackMLWriter
 
-__all__ = ["choose_events", "root_from_trackml", "trackml_from_root"]
+__all__ = ["TrackMLEvents", "choose_events", "root_from_trackml", "trackml_from_root"]
 
 _CSV_PATTERNS = ("event*.csv", "event*.csv.gz")
 _ROOT_PATTERNS = ("*.root",)
 
 
-def choose_events(files: TrackMLFiles, wanted: tuple[int | None, int | None]) -> list[int]:
+class TrackMLEvents(Protocol):
+    """Events of the challenge, from wherever."""
+
+    numbers: list[int]
+    label: str
+
+    def read(self, number: int, /) -> TrackMLEvent:
+        """The event of that number."""
+
+
+def choose_events(files: TrackMLEvents, wanted: tuple[int | None, int | None]) -> list[int]:
     """Numbers of the events in a range (first, last + 1; None: no bound), ascending.
 
     Raises:
@@ -33,8 +43,8 @@ def choose_events(files: TrackMLFiles, wanted: tuple[int | None, int | None]) ->
     chosen = [number for number in files.numbers if first <= number < stop]
     if not chosen:
         raise EventRangeError(
-            f"events {first}:{stop} asked for, but {files.label} has {len(files)} events from "
-            f"{files.numbers[0]} to {files.numbers[-1]}"
+            f"events {first}:{stop} asked for, but {files.label} has {len(files.numbers)} events "
+            f"from {files.numbers[0]} to {files.numbers[-1]}"
         )
     return chosen
 
@@ -73,7 +83,7 @@ def root_from_trackml(
 
 
 def trackml_from_root(
-    files: TrackMLFiles,
+    files: TrackMLEvents,
     numbers: Sequence[int],
     out: Path,
     compressed: bool = False,
@@ -83,7 +93,7 @@ def trackml_from_root(
     """Write events as files of the challenge.
 
     Args:
-        files: events of the challenge, from wherever.
+        files: events of the challenge.
         numbers: which of them.
         out: folder for the files, or a file whose name ends in `.zip`.
         compressed: `.csv.gz` in place of `.csv`.
@@ -103,14 +113,14 @@ def trackml_from_root(
 
 
 def _write_all(
-    files: TrackMLFiles,
+    files: TrackMLEvents,
     numbers: Sequence[int],
     writer: TrackMLWriter,
     on_event: Callable[[], None],
 ) -> None:
     try:
         for number in numbers:
-            event: TrackMLEvent = files.read(number)
+            event = files.read(number)
             try:
                 writer.write(event)
             except OSError as error:

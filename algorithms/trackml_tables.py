@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from trkx.algorithms.simulation.event_tables import tables_of_readings
 from trkx.algorithms.simulation.modules import module_table
 from trkx.algorithms.simulation.readings import Readings
 from trkx.algorithms.trackml_measurements import hit_measurements
+from trkx.io.errors import EventContentError
 from trkx.io.event import BARCODE, Event
 from trkx.io.event_writer import EventColumns
 from trkx.io.particle_masses import particle_masses
@@ -18,7 +20,14 @@ from trkx.io.schema import HITS, MEASUREMENTS, TREES, Branch, TreeSchema
 from trkx.io.trackml_clusters import cluster_shapes
 from trkx.io.trackml_event import TrackMLEvent, rows_of_ids
 
-__all__ = ["HIT_ID", "TRACKML_TREES", "barcodes_of", "event_of_tables", "trackml_tables"]
+__all__ = [
+    "HIT_ID",
+    "TRACKML_TREES",
+    "barcodes_of",
+    "event_of_tables",
+    "particle_ids_of",
+    "trackml_tables",
+]
 
 HIT_ID = "hit_id"
 """Column of the measurements with the number that the challenge gives a hit."""
@@ -42,6 +51,23 @@ def barcodes_of(particle_id: np.ndarray) -> dict[str, np.ndarray]:
         name: ((particle_id >> np.uint64(shift)) & np.uint64(mask)).astype(np.uint32)
         for name, (shift, mask) in zip(BARCODE, _PARTICLE_ID, strict=True)
     }
+
+
+def particle_ids_of(barcodes: Sequence[np.ndarray], number: int) -> np.ndarray:
+    """The `particle_id` of particles named by their five numbers, shape (P,), uint64.
+
+    Raises:
+        EventContentError: a number has more bits than its place in `particle_id`.
+    """
+    packed = np.zeros(len(barcodes[0]), dtype=np.uint64)
+    for name, column, (shift, mask) in zip(BARCODE, barcodes, _PARTICLE_ID, strict=True):
+        if len(column) and int(column.max()) > mask:
+            raise EventContentError(
+                f"{name} {int(column.max())} of a particle of event {number} does not fit into a "
+                f"particle_id of the TrackML challenge, which has room for {mask}"
+            )
+        packed |= column.astype(np.uint64) << np.uint64(shift)
+    return packed
 
 
 def trackml_tables(event: TrackMLEvent) -> dict[str, EventColumns]:
@@ -103,7 +129,10 @@ def event_of_tables(number: int, tables: dict[str, EventColumns]) -> Event:
     contributors = jagged["measurements"]
     counts = tables["measurements"].counts
     assert counts is not None
-    packed = [_packed(columns) for columns in (particles, contributors)]
+    packed = [
+        particle_ids_of([columns[name] for name in BARCODE], number)
+        for columns in (particles, contributors)
+    ]
     return Event(
         number,
         space_points,
@@ -122,13 +151,6 @@ def _typed(
         if branch.name != schema.event_branch:
             found[branch.name] = np.ascontiguousarray(columns[branch.name], branch.dtype)  # type: ignore[index]
     return found
-
-
-def _packed(columns: dict[str, np.ndarray]) -> np.ndarray:
-    packed = np.zeros(len(columns[BARCODE[0]]), dtype=np.uint64)
-    for name, (shift, _) in zip(BARCODE, _PARTICLE_ID, strict=True):
-        packed |= columns[name].astype(np.uint64) << np.uint64(shift)
-    return packed
 
 
 def _true_hits(

@@ -38,6 +38,8 @@ def _as_text(values: np.ndarray) -> np.ndarray | list[str]:
     """Floats as text, for Arrow writes 6.8e-05 as 0.000068; other columns as they are."""
     if values.dtype.kind != "f":
         return values
+    if values.dtype != np.float64:
+        return values.astype(str)  # as many digits as this type needs
     return [text.removesuffix(".0") for text in map(repr, values.tolist())]
 
 

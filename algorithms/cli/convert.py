@@ -24,8 +24,9 @@ to TrackML (--to trackml): OUT is a folder with event000000000-hits.csv, -cells.
 to Athena (--to athena): OUT is a ROOT file with the tree GNN4ITk, of a sample of `trkx simulate`;
   examples/athena_true_types.py makes one of ROOT's own types of it (docs/itk.md)
 
-IN is a folder or zip archive of the challenge's files (.csv or .csv.gz), such files one by one, or
-a folder that this command wrote. Cells, particles and truth may be missing.
+IN is a folder or zip archive of the challenge's files (.csv or .csv.gz), such files one by one, a
+folder that this command wrote, or a sample of `trkx simulate`, which becomes TrackML files without
+cells. Cells, particles and truth may be missing.
 """
 
 EPILOG = """\
@@ -78,12 +79,14 @@ def run(args: argparse.Namespace) -> int:
     from trkx.io.provenance import make_provenance
     from trkx.io.trackml_files import TrackMLFiles, is_trackml
 
-    files = TrackMLFiles.open(args.input)
+    files: Any = _simulated(args.input) or TrackMLFiles.open(args.input)
     numbers = choose_events(files, parse_event_range(args.events))
     archive = args.out.suffix == ".zip"
     to = args.to
     if to is None:
         to = "trackml" if archive or not all(map(is_trackml, args.input)) else "root"
+    if to == "root" and not isinstance(files, TrackMLFiles):
+        raise ConfigError(f"{files.label} holds ROOT files already; choose --to trackml or athena")
     if to == "root" and (archive or args.gzip):
         raise ConfigError(
             "--to root writes ROOT files into a folder; a zip archive and --gzip go with "
@@ -103,6 +106,20 @@ def run(args: argparse.Namespace) -> int:
             root_from_trackml(files, numbers, args.out, provenance, args.force, bar.update)
     print(f"{len(numbers)} events -> {args.out}")
     return 0
+
+
+def _simulated(inputs: list[Path]) -> Any:
+    """Samples of trkx that were not made of TrackML events; None: TrackML events."""
+    from trkx.algorithms.trackml_export import ExportedEvents
+    from trkx.io.event_files import EventFiles
+    from trkx.io.input_files import KINDS
+    from trkx.io.trackml_files import ROOT_FILE
+
+    for path in inputs:
+        names = {item.name for item in path.iterdir()} if path.is_dir() else set()
+        if ROOT_FILE in names or not names & {f"{kind}.root" for kind in KINDS}:
+            return None
+    return ExportedEvents(EventFiles.open(inputs), ", ".join(map(str, inputs)))
 
 
 def _to_athena(args: argparse.Namespace) -> int:

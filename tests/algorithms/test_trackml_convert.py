@@ -217,3 +217,26 @@ def test_truth_of_some_hits_is_said(tmp_path):
 def test_barcodes():
     found = barcodes_of(np.array([0x123_4567_089_ABC_DEF], dtype=np.uint64))
     assert [int(column[0]) for column in found.values()] == [0x123, 0xDEF, 0x4567, 0x089, 0xABC]
+
+
+def test_simulated_events_become_trackml(tiny_sample, tmp_path, capsys):
+    out = tmp_path / "sample.zip"
+    assert main(["convert", str(tiny_sample), str(out), "--events", "1:3"]) == 0
+    files, stored = TrackMLFiles.open(out), EventFiles.open(tiny_sample)
+    assert files.numbers == [1, 2]
+    event, source = files.read(2), stored.read(2)
+    assert event.n_hits == source.n_measurements and event.cells is None
+    assert event.truth["weight"].sum() == pytest.approx(1.0)
+    again = open_inputs(out).read(2)
+    # The same modules and particles; measurements are in the order of the modules already.
+    for name in ("geometry_id", "rec_gx", "true_x"):
+        expected = source.measurements[name]
+        assert np.array_equal(again.measurements[name], expected, equal_nan=True), name
+    counts = np.diff(source.measurement_particle_offsets)
+    assert np.array_equal(np.diff(again.measurement_particle_offsets), np.minimum(counts, 1))
+    for name in ("vertex_primary", "particle", "px", "q"):
+        assert np.array_equal(again.particles[name], source.particles[name])
+    capsys.readouterr()
+    assert main(["convert", str(tiny_sample), str(tmp_path / "x")]) == 0
+    assert main(["convert", str(tiny_sample), str(tmp_path / "y"), "--to", "root"]) == 2
+    assert "holds ROOT files already" in capsys.readouterr().err

@@ -24,7 +24,7 @@ from trkx.algorithms.detector import buildGenericDetector, constantField
 from trkx.algorithms.magnetic_field import solenoidField
 from trkx.algorithms.simulation.containers import read_hits, read_measurements, read_particles
 from trkx.algorithms.simulation.event_tables import build_event_tables
-from trkx.algorithms.simulation.hit_loss import lose_measurements
+from trkx.algorithms.simulation.hit_loss import lose_measurements, lose_modules
 from trkx.algorithms.simulation.modules import config_path, modules_of, read_readout
 from trkx.algorithms.simulation.settings import SimulationSettings
 from trkx.algorithms.simulation.strip_sensors import StripSensors
@@ -107,7 +107,7 @@ def addHepMC3Crossings(
             level=level,
             outputEvent="hepmc3_event",
             vertexGenerator=acts.examples.GaussianVertexGenerator(
-                mean=acts.Vector4(0, 0, 0, 0), stddev=sigma
+                mean=acts.Vector4(settings.vertex_x * u.mm, 0, 0, 0), stddev=sigma
             ),
             randomNumbers=rnd,
             numEvents=first + events,
@@ -238,8 +238,12 @@ class UprootEventWriter(acts.examples.IAlgorithm):
         measurements = read_measurements(
             event["measurements"], event["clusters"], event["measurement_simhits_map"]
         )
+        hits = read_hits(event["simhits"], event["simhit_table"])
+        measurements = lose_modules(
+            measurements, hits.geometry_id, self._settings.dead_modules, self._settings.seed
+        )
         tables = build_event_tables(
-            read_hits(event["simhits"], event["simhit_table"]),
+            hits,
             lose_measurements(measurements, self._settings.hit_loss, rng),
             read_particles(event["particles_simulated"]),
             self._modules,

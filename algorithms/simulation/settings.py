@@ -92,6 +92,8 @@ class SimulationSettings:
     ACTS digitization file, *.json, with one entry per volume of a geometry of your own"""
     hit_loss: float = 0.0
     """share of the measurements of particles that are lost"""
+    dead_modules: float = 0.0
+    """share of the modules, drawn once per seed, that lose all measurements of particles"""
     strips: str = "2d"
     """`2d`: strip modules measure both coordinates, as TrackML's do; `stereo`: they have two
     sensors, and space points are crossings of their strips"""
@@ -105,6 +107,8 @@ class SimulationSettings:
     """particles produced further from the beam line are not simulated (mm)"""
     production_z_max: float = 2700.0
     """particles produced at a larger |z| are not simulated (mm)"""
+    vertex_x: float = 0.0
+    """x of the centre of the luminous region (mm)"""
     vertex_sigma_xy: float = 0.0125
     """width of the luminous region in x and in y (mm)"""
     vertex_sigma_z: float = 55.5
@@ -146,6 +150,10 @@ class SimulationSettings:
             )
         if not 0 <= self.hit_loss < 1:
             raise ConfigError(f"hit loss is {self.hit_loss}; give a share in [0, 1), such as 0.01")
+        if not 0 <= self.dead_modules < 1:
+            raise ConfigError(f"dead modules are {self.dead_modules}; give a share in [0, 1)")
+        if not abs(self.vertex_x) < 10:
+            raise ConfigError(f"vertex_x is {self.vertex_x} mm; give a position within 10 mm")
         if not 0 <= self.pileup <= 1000:
             raise ConfigError(f"pileup is {self.pileup}; give a mean between 0 and 1000")
         if not 0 <= self.seed < 2**63:

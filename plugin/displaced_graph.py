@@ -33,6 +33,7 @@ from trkx.plugin.triplets import group_by
 from trkx.plugin.weights import stage_model
 
 N_EDGE_FEATURES = 16
+DOUBLETS_PER_HIT = 160  # room for them: 110 at 200 pile-up collisions
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class DisplacedGraph:
         """Build the graph of one event; `beam_spot` is x and y of the beam line in mm."""
         m = self.layer_map
         table = make_hit_table(points, m.layers, m.slopes, beam_spot)
-        source, target, pair, offset = find_doublets(table, m)
+        source, target, pair, offset = find_doublets(table, m, DOUBLETS_PER_HIT)
         distance = table.hit[:, g.R] ** 2 + table.hit[:, g.Z] ** 2
         rank = np.empty(len(table), np.int32)
         rank[np.argsort(distance)] = np.arange(len(table), dtype=np.int32)

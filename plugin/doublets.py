@@ -137,9 +137,14 @@ def _find(
 
 
 def find_doublets(
-    table: HitTable, layer_map: LayerMap
+    table: HitTable, layer_map: LayerMap, per_hit: int = 16
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All doublets inside the map's windows.
+
+    Args:
+        table, layer_map: hits and map.
+        per_hit: room that is made for doublets at first; where it is too small, they are searched
+            for again.
 
     Returns:
         source (E,) int32 and target (E,) int32 rows of the table, sorted by source; pair (E,)
@@ -147,7 +152,7 @@ def find_doublets(
     """
     layers = layer_map.layers
     found = run(
-        _find_all, len(table), table.hit, table.layer, table.sign, table.cell_start,
+        _find_all, len(table), per_hit, table.hit, table.layer, table.sign, table.cell_start,
         layer_map.edges, layer_map.windows, layer_map.pair_outer, layer_map.pair_start,
         layers.barrel, layers.mirror, layers.along, layers.across,
     )  # fmt: skip
@@ -155,9 +160,9 @@ def find_doublets(
     return source, target, pair, joined_offsets([part[3] for part in found])
 
 
-def _find_all(begin: int, end: int, *arguments: Any) -> tuple[np.ndarray, ...]:
+def _find_all(begin: int, end: int, per_hit: int, *arguments: Any) -> tuple[np.ndarray, ...]:
     """Doublets of the inner hits begin…end, in arrays that are large enough."""
-    capacity = max(16 * (end - begin), 1024)
+    capacity = max(per_hit * (end - begin), 1024)
     while True:
         count, *found = _find(begin, end, *arguments, capacity)
         if count <= capacity:

@@ -206,6 +206,11 @@ def test_a_map_of_the_beam_line_is_refused(toy_map):
         DisplacedGraph(dataclasses.replace(toy_map))
 
 
+def test_triplets_have_three_hits():
+    with pytest.raises(ValueError, match="min_hits is 2; triplets have 3"):
+        DisplacedGraphConfig(min_hits=2)
+
+
 @pytest.mark.parametrize(
     "settings", [{"first": "large_radius"}, {"first": "fast", "constructor": "second_pass"}]
 )

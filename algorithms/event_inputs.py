@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from trkx.algorithms.job_config import JobConfig
+from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.trackml_input import EventNumbers, TrackMLInput
 from trkx.io.errors import ConfigError, InputFileError
 from trkx.io.event_sources import EventInput, open_events
@@ -61,6 +62,8 @@ def check_fits(files: EventInput, config: JobConfig) -> None:
             "(--fitter helix), find tracks without fits (--fitter none), or simulate with "
             "--strips 2d"
         )
+    if isinstance(files, LrtFiles):
+        _check_modules_not_needed(config, inputs)
     if fits and isinstance(files, LrtFiles):
         raise ConfigError(
             f"'{fits[0]}' fits on modules, but {inputs} has r, φ and z only; fit helices "
@@ -77,3 +80,14 @@ def check_fits(files: EventInput, config: JobConfig) -> None:
             f"'{ckf[0]}' makes its seeds on the GenericDetector's layers; with --geometry, choose "
             "a finder of proto tracks"
         )
+
+
+def _check_modules_not_needed(config: JobConfig, inputs: str) -> None:
+    """Raise ConfigError if a finder knows hits by their modules."""
+    pipelines = pipeline_files(config.finders, config.pipeline_files)
+    for finder in config.finders:
+        if finder not in pipelines or pipelines[finder].reads_model:
+            raise ConfigError(
+                f"finder '{finder}' needs module ids, but {inputs} has r, φ and z only; choose a "
+                "pipeline that does without, such as --finder exatrkx"
+            )

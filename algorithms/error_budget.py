@@ -33,7 +33,7 @@ LOSSES = {
     "no triplet": "true triplets join half of its hits at most",
     "short chain": "the cellular automaton left half of its hits at most",
     "too few hits": "the builder makes no track of true edges with perfect scores",
-    "cut as soft": "the builder finds it, and drops it for its curvature",
+    "dropped": "the builder finds it, and drops it for its curvature or quality",
     "cut by score": "the builder makes no track of the true edges with their scores",
     "merged": "half of its hits or more are on tracks of other particles",
     "broken": "its own tracks hold half of its hits at most, each",
@@ -143,7 +143,7 @@ class ErrorBudget:
         certain = (_CERTAIN * (2 * x - 1) for x in (labels.edge, labels.triplet))
         only_true = labels.edge > 0.5
         perfect = scored.with_scores(*certain).keep_edges(only_true)
-        patient = _without_curvature_cut(build)
+        patient = _keeping_all(build)
 
         def found_by(builder: TrackBuilder, graph: Graph) -> np.ndarray:
             return _match(event, builder(graph)).found(len(event.pt))
@@ -246,14 +246,17 @@ def _match(event: LabelledEvent, candidates: TrackCandidates) -> TrackMatching:
     )
 
 
-def _without_curvature_cut(build: Any) -> Any:
-    """The same track builder, which keeps soft tracks."""
+def _keeping_all(build: Any) -> Any:
+    """The same track builder, which keeps soft tracks and does not judge them."""
     other = copy.copy(build)
     layer_map = getattr(build, "layer_map", None)
     if layer_map is not None:
         other.layer_map = replace(
             layer_map, curvature_max=layer_map.curvature_max + np.float32(1e9)
         )
+    completion = getattr(build, "completion", None)
+    if completion is not None:
+        other.completion = replace(completion, min_quality=-np.inf, softest=0.0)
     if getattr(getattr(build, "config", None), "min_pt", 0):
         other.config = replace(build.config, min_pt=0.0)
     return other

@@ -16,6 +16,7 @@ import numpy as np
 from trkx.plugin import completion_kernels as k
 from trkx.plugin.completion_kernels import complete
 from trkx.plugin.component_kernels import sort_outward
+from trkx.plugin.errors import WeightsError
 from trkx.plugin.geometry_kernels import R, Z, track_curvatures
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap, lever_bin
@@ -58,11 +59,15 @@ class CompletedTracks:
         hits, layers = np.clip(n, 5, 12) - 8, np.clip(s[:, k.LAYERS], 4, 10) - 6
         after = np.minimum(s[:, k.AFTER], 4)
         score = np.clip(self.score.astype(np.float64), 0.0, 9.0) / 3
+        # Pieces of particles from the beam line point there, displaced tracks do not.
+        impact = np.log1p(np.minimum(s[:, k.IMPACT], 100.0) / 0.3)
+        before, start = np.clip(s[:, k.BEFORE], 0, 8) / 4, np.minimum(s[:, k.START], 700.0) / 300
         columns = (
             np.ones_like(n), bend, np.maximum(bend - 1, 0), chi2, np.maximum(chi2 - 0.7, 0), hits,
-            layers, np.minimum(s[:, k.HOLES], 3), np.clip(s[:, k.BEFORE], 0, 8) / 4, after, score,
+            layers, np.minimum(s[:, k.HOLES], 3), before, after, score,
             hits * hits, layers * layers, score * score, score * hits, chi2 * hits, after * hits,
-            hits * layers, np.minimum(s[:, k.CURVATURE_ERROR] / unit, 1.0),
+            hits * layers, np.minimum(s[:, k.CURVATURE_ERROR] / unit, 1.0), impact, impact * before,
+            impact * impact, start, start * before, impact * bend, bend * before,
         )  # fmt: skip
         return np.stack(columns, axis=1)
 
@@ -128,12 +133,21 @@ def complete_tracks(
 def kept_tracks(
     tracks: CompletedTracks, layer_map: LayerMap, config: CompletionConfig, judged: bool
 ) -> np.ndarray:
-    """(T,) bool: tracks that are long, hard and, if `judged`, good enough."""
+    """(T,) bool: tracks that are long, hard and, if `judged`, good enough.
+
+    Raises:
+        WeightsError: the map has weights of other features.
+    """
     pt_min = float(layer_map.meta.get("pt_min", 1.0))
     keep = tracks.n_hits >= config.min_hits
     features = tracks.features(pt_min)
     keep &= features[:, 1] * config.softest < 1.0
     if judged and len(layer_map.quality):
+        if len(layer_map.quality) != features.shape[1]:
+            raise WeightsError(
+                f"layer map: its quality of tracks has {len(layer_map.quality)} weights, expected "
+                f"{features.shape[1]}; train the model anew with 'trkx train gnn'"
+            )
         logit = features @ layer_map.quality.astype(np.float64)
         keep &= (logit > config.min_quality) | (tracks.n_hits < SHORT)
     return keep

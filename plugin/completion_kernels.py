@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from trkx.plugin.geometry_kernels import X, Y, Z, shape_allows
+from trkx.plugin.geometry_kernels import R, X, Y, Z, shape_allows
 from trkx.plugin.hit_table import N_ALONG, N_PHI
 from trkx.plugin.track_following import (
     CC,
@@ -27,8 +27,8 @@ from trkx.plugin.track_following import (
 REACH = 350.0  # mm of arc beyond the ends of a track
 SEARCH = 5.0  # standard deviations of the search in cells
 # Columns of what is known of a completed track.
-CHI2, CURVATURE, CURVATURE_ERROR, HOLES, BEFORE, AFTER, ADDED, LAYERS = range(8)
-N_SUMMARY = 8
+CHI2, CURVATURE, CURVATURE_ERROR, HOLES, BEFORE, AFTER, ADDED, LAYERS, IMPACT, START = range(10)
+N_SUMMARY = 10
 INTERIOR, INWARD, OUTWARD = range(3)
 
 
@@ -171,6 +171,9 @@ def complete(hit, layer, module, cell_start, barrel, along, across, sigma, least
                 summary[t, CURVATURE] = abs(1 / circle[2] + last[DC])
                 summary[t, CURVATURE_ERROR] = np.sqrt(max(last[CC], 0.0))
                 summary[t, HOLES] = summary[t, BEFORE] = summary[t, AFTER] = 0
+                centre = np.sqrt(circle[0] * circle[0] + circle[1] * circle[1])
+                summary[t, IMPACT] = abs(centre - abs(circle[2]))
+                summary[t, START] = hit[own[0], R]
                 n_new = 0
                 for c in range(n_layers):
                     found[c] = -1

@@ -98,6 +98,19 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         help="events the map learns from (default 40)",
     )
+    add(
+        "--geometry",
+        type=Path,
+        metavar="FILE",
+        help="of a detector of your own: its tracking geometry as ACTS JSON (Gen3), for cluster "
+        "shapes; without it, they are not used there",
+    )
+    add(
+        "--start",
+        type=Path,
+        metavar="DIR",
+        help="begin with the network of that model instead of random weights",
+    )
     add("--epochs", type=int, default=10, metavar="N", help="passes over the events (default 10)")
     add("--width", type=int, default=32, metavar="N", help="channels of the network (default 32)")
     add("--steps", type=int, default=4, metavar="N", help="message-passing steps (default 4)")

@@ -146,7 +146,7 @@ def _train(args: argparse.Namespace, target: str, folder: Path) -> None:
     if args.force:
         drop_checkpoints(folder)
     about: dict[str, Any] = {
-        "detector": "generic",
+        "detector": "generic" if args.geometry is None else args.geometry.stem,
         "target": target,
         "pt_min": PT_MIN[target],
         "versions": _versions(),
@@ -194,9 +194,8 @@ def _learn_map(
     """Learn the layers and the map, write them, and return the map and the model."""
     from dataclasses import asdict
 
-    from trkx.algorithms.detector import buildGenericDetector
     from trkx.algorithms.labelled_events import labelled_events
-    from trkx.algorithms.module_frames import moduleFrames
+    from trkx.algorithms.module_frames import framesOf
     from trkx.algorithms.training_folder import drop_checkpoints, write_model
     from trkx.plugin.layer_map_learning import LayerMapConfig, learn_layer_map
     from trkx.plugin.layers import learn_layers
@@ -204,9 +203,8 @@ def _learn_map(
     _warn_fewer(files, args.map_events, "learns the map from")
     n_events = min(args.map_events, len(files))
     start = time.time()
-    _, tracking_geometry = buildGenericDetector()
     first = list(labelled_events(files, 0, min(n_events, 4)))
-    layers = learn_layers(first, moduleFrames(tracking_geometry))
+    layers = learn_layers(first, framesOf(first, args.geometry))
     config = LayerMapConfig(pt_min=0.95 * about["pt_min"])
     layer_map = learn_layer_map(labelled_events(files, 0, n_events), layers, config, about)
     drop_checkpoints(folder)  # of a network on another map
@@ -245,7 +243,7 @@ def _train_network(
 
     torch.set_num_threads(args.threads)
     _warn_fewer(files, args.events, "trains on")
-    start = time.time()
+    began = time.time()
     training = TrainingConfig(
         epochs=args.epochs, width=args.width, steps=args.steps, pt_min=0.9 * about["pt_min"]
     )
@@ -276,11 +274,13 @@ def _train_network(
         width=args.width,
         steps=args.steps,
     )
+    start = _start(args, network, about)
     try:
         trained = train_network(
             dataset,
             network,
             training,
+            start=start,
             device=args.device,
             checkpoint_dir=str(folder / CHECKPOINTS),
             progress=not args.quiet and sys.stderr.isatty(),
@@ -292,12 +292,29 @@ def _train_network(
             f"cannot go on from {begun}: {str(error).splitlines()[0]}. Remove {begun.parent} to "
             "train the network anew."
         ) from error
-    about = about | settings | {"training_seconds": round(time.time() - start, 1)}
+    about = about | settings | {"training_seconds": round(time.time() - began, 1)}
     write_model(folder, layer_map, trained, about)
     write_model(folder, _with_quality(files, folder, layer_map, about), trained, about)
     drop_checkpoints(folder)
     weights = sum(p.numel() for p in trained.parameters())
     print(f"{about['target']}: network of {weights} weights → {folder}")
+
+
+def _start(args: argparse.Namespace, network: Any, about: dict[str, Any]) -> Any:
+    """The network that the training begins with, noted in the card; None: a random one."""
+    if args.start is None:
+        return None
+    from trkx.plugin.weights import Model
+
+    model = Model.open(args.start)
+    known = model.network()
+    if known.config != network:
+        raise ConfigError(
+            f"--start {args.start}: its network has the shape {known.config}, wanted is {network}; "
+            "pass its --width and --steps, and a map of as many layer pairs"
+        )
+    about["started_from"] = model.card["sha256"]["network.safetensors"]
+    return known
 
 
 def _with_quality(files: Any, folder: Path, layer_map: Any, about: dict[str, Any]) -> Any:

@@ -21,11 +21,12 @@ from trkx.fitting.fit_summary import FitCounts, FitSummary
 from trkx.io.input_files import PathLike
 from trkx.io.readers import addEventReader
 from trkx.io.trackml_event import rows_of_ids
+from trkx.plugin.candidates import TrackCandidates
 from trkx.plugin.graph import Graph
 from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.space_points import SpacePoints
 
-__all__ = ["ChainResult", "FoundTracks", "find_tracks", "fit_tracks"]
+__all__ = ["ChainResult", "FoundTracks", "find_tracks", "fit_candidates", "fit_tracks"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class FoundTracks:
     offsets: np.ndarray
     hits: np.ndarray
     seconds: dict[str, float]
-    candidates: Any
+    candidates: TrackCandidates
 
 
 @dataclass(frozen=True)
@@ -136,35 +137,42 @@ def fit_tracks(
         field: magnetic field provider.
         outputDir: where the sequencer writes its timing.
     """
-    _, geometry = buildGenericDetector()
     with TrackMLInput.open(inputs, (number, number + 1)) as events:
-        s = acts.examples.Sequencer(
-            events=1,
-            numThreads=1,
-            trackFpes=False,
-            logLevel=acts.logging.WARNING,
-            outputDir=str(outputDir),
-        )
-        addEventReader(s, events, geometry, readTruth=False, logLevel=acts.logging.WARNING)
-        addGnnTrackFinding(
+        return fit_candidates(events, found.candidates, field, outputDir)
+
+
+def fit_candidates(
+    source: Any, candidates: TrackCandidates, field: Any, outputDir: Path
+) -> ChainResult:
+    """Fit the tracks of the first event of a source of events; see `fit_tracks`."""
+    _, geometry = buildGenericDetector()
+    s = acts.examples.Sequencer(
+        events=1,
+        numThreads=1,
+        trackFpes=False,
+        logLevel=acts.logging.WARNING,
+        outputDir=str(outputDir),
+    )
+    addEventReader(s, source, geometry, readTruth=False, logLevel=acts.logging.WARNING)
+    addGnnTrackFinding(
+        s,
+        pipeline=lambda points, beam_spot=(0.0, 0.0): candidates,
+        outputProtoTracks="found",
+    )
+    timer, summary = StageTimer(1), FitSummary()
+    with timer.stage(s, "fit"):
+        addKalmanFit(
             s,
-            pipeline=lambda points, beam_spot=(0.0, 0.0): found.candidates,
-            outputProtoTracks="found",
+            geometry,
+            field,
+            "found",
+            "fitted",
+            inputSpacePointTable="spacepoint_table",
+            summary=summary,
         )
-        timer, summary = StageTimer(1), FitSummary()
-        with timer.stage(s, "fit"):
-            addKalmanFit(
-                s,
-                geometry,
-                field,
-                "found",
-                "fitted",
-                inputSpacePointTable="spacepoint_table",
-                summary=summary,
-            )
-        collector = _Collector("fitted")
-        s.addAlgorithm(collector)
-        s.run()
+    collector = _Collector("fitted")
+    s.addAlgorithm(collector)
+    s.run()
     return ChainResult(
         summary.total,
         collector.chi2,

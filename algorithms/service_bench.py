@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from trkx.algorithms.service_overhead import Overhead, measure_overhead
+from trkx.algorithms.service_overhead import Overhead, cpu_seconds, measure_overhead
 from trkx.algorithms.service_workers import Workers
 from trkx.io.event_files import EventFiles
 from trkx.plugin.serving.remote_pipeline import RemoteConfig, RemotePipeline
@@ -40,6 +40,7 @@ class Throughput:
     concurrency: int  # events in flight
     events_per_second: float
     seconds_per_event: float  # median, as the client sees it
+    cpu_seconds: float | None = None  # processor time of client and server per event
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class ServiceResults:
     def as_text(self) -> str:
         """JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+    def processor_time(self, model: str) -> float:
+        """Processor time of an event by the service, seconds: the least of all; 0: none."""
+        found = [t.cpu_seconds for t in self.throughput if t.model == model and t.cpu_seconds]
+        return min(found, default=0.0)
 
     def best(self, way: str, model: str) -> float:
         """Most events per second of one way, over instances and events in flight; 0: none."""
@@ -123,12 +129,14 @@ class ServiceBench:
                 if model == "trkx":
                     remote = RemotePipeline(RemoteConfig.of(server.grpc_url, fallback=()))
                     found = self._throughputs(
-                        "grpc", model, instances, lambda number: remote(self.points[number])
+                        "grpc", model, instances, lambda number: remote(self.points[number]), server
                     )
                     remote.close()
                     return found
                 transport = connect(server.endpoint)
-                found = self._throughputs("grpc", model, instances, self._asking(transport, model))
+                found = self._throughputs(
+                    "grpc", model, instances, self._asking(transport, model), server
+                )
                 transport.close()
         return found
 
@@ -143,7 +151,12 @@ class ServiceBench:
         return ask
 
     def _throughputs(
-        self, way: str, model: str, instances: int, find: Callable[[int], Any]
+        self,
+        way: str,
+        model: str,
+        instances: int,
+        find: Callable[[int], Any],
+        server: TritonServer | None = None,
     ) -> list[Throughput]:
         """One row per number of events in flight."""
 
@@ -157,13 +170,17 @@ class ServiceBench:
         for concurrency in self.concurrency:
             with ThreadPoolExecutor(concurrency) as threads:
                 list(threads.map(timed, numbers[: 2 * instances]))  # every process is warm
+                before = None if server is None else cpu_seconds(server)
                 start = time.perf_counter()
                 seconds = list(threads.map(timed, numbers))
                 total = time.perf_counter() - start
+                used = None
+                if server is not None and before is not None:
+                    used = (cpu_seconds(server) - before) / len(seconds)
             found.append(
                 Throughput(
                     way, model, instances, concurrency, len(seconds) / total,
-                    float(np.median(seconds)),
+                    float(np.median(seconds)), used,
                 )
             )  # fmt: skip
         return found

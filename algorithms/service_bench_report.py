@@ -38,6 +38,12 @@ def format_results(results: ServiceResults) -> str:
     custom, ensemble = results.best("grpc", "exatrkxcpu"), results.best("grpc", "exatrkx")
     if custom and ensemble:
         lines += ["", f"custom / ensemble: {custom / ensemble:.2f} (best of each)"]
+        cpu = [1e3 * results.processor_time(model) for model in ("exatrkxcpu", "exatrkx")]
+        if cpu[0]:
+            lines.append(
+                f"  processor time of an event: {cpu[0]:.0f} ms and {cpu[1]:.0f} ms, "
+                f"ratio {cpu[1] / cpu[0]:.2f}"
+            )
         for t in results.throughput:
             pair = [
                 u.events_per_second

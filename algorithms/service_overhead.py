@@ -91,7 +91,7 @@ def _on(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _cpu_seconds(server: TritonServer) -> float:
+def cpu_seconds(server: TritonServer) -> float:
     """Processor time so far of this process, and of the server with its models' processes.
 
     A server's processes are those of its session. Linux counts in hundredths of a second.
@@ -126,7 +126,7 @@ def _measure(
     for number in range(rounds):
         for at, event in enumerate(points):
             row: dict[str, float] = {}
-            used = [_cpu_seconds(server)]
+            used = [cpu_seconds(server)]
             service_first = (number + at) % 2 == 1
             for service in (service_first, not service_first):
                 start = time.perf_counter()
@@ -137,7 +137,7 @@ def _measure(
                     found = here(event)
                 name = "service" if service else "direct"
                 row[name] = time.perf_counter() - start
-                used.append(_cpu_seconds(server))
+                used.append(cpu_seconds(server))
                 row[f"cpu_{name}"] = used[-1] - used[-2]
                 own = {k: v for k, v in found.timing.items() if k != "service"}
                 row[f"finding_{name}"] = sum(own.values())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import uproot
 
 from trkx.io import errors
+from trkx.io.trackml_event import PARTS
 from trkx.io.trackml_files import TrackMLFiles
 
 
@@ -207,3 +210,38 @@ def test_part_that_is_there_twice(tmp_path, trackml_toy):
     trackml_toy.write_folder(tmp_path, zipped=True, hits=None, cells=None, particles=None)
     with pytest.raises(errors.EventContentError, match=r"the truth of event 7 are in .*csv and in"):
         TrackMLFiles.open(folder)
+
+
+def write_root(path, **trees):
+    with uproot.recreate(path) as file:
+        for name, columns in trees.items():
+            file.mktree(name, {n: c.dtype for n, c in columns.items()}).extend(columns)
+    return path
+
+
+def root_hits(*event_id):
+    n = len(event_id)
+    whole = {name: np.arange(n, dtype=np.int32) for name in ("hit_id", *PARTS["hits"].required[4:])}
+    return {
+        "event_id": np.array(event_id, np.int32),
+        **whole,
+        **{axis: np.linspace(1, 2, n, dtype=np.float32) for axis in "xyz"},
+    }
+
+
+def test_root_files_of_others(tmp_path):
+    path = write_root(tmp_path / "a.root", hits=root_hits(4, 4, 9))
+    files = TrackMLFiles.open(path)
+    assert files.numbers == [4, 9] and files.read(4).parts.keys() == {"hits"}
+    assert files.read(4).hits["x"].dtype == np.float64
+    with pytest.raises(errors.EventContentError, match="event 4 appears twice in tree 'hits'"):
+        TrackMLFiles.open(write_root(tmp_path / "b.root", hits=root_hits(4, 9, 4)))
+    without = {name: c for name, c in root_hits(4).items() if name != "layer_id"}
+    with pytest.raises(errors.BranchError, match="branch 'layer_id' not in tree 'hits'"):
+        TrackMLFiles.open(write_root(tmp_path / "c.root", hits=without))
+    with pytest.raises(errors.TreeError, match="tree 'hits' not in"):
+        TrackMLFiles.open(write_root(tmp_path / "d.root", other=root_hits(4)))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(errors.TruncatedFileError, match=r"a\.root is truncated"):
+        TrackMLFiles.open(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,8 +69,10 @@ class Expansion:
 
     def take(self, tracks: np.ndarray) -> Expansion:
         """The expansion of some of the tracks."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return Expansion(*(part if part is None else part[..., tracks] for part in parts))
+        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Expansion(
+            **{name: part if part is None else part[..., tracks] for name, part in parts.items()}
+        )
 
     def sums(
         self, helix: np.ndarray, points: PaddedPoints

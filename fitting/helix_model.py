@@ -17,6 +17,7 @@ Strandlie, Wittek, Nucl. Instrum. Meth. A 566, 687 (2006), for Jacobians along h
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -55,9 +56,12 @@ class PaddedPoints:
 
     def take(self, tracks: np.ndarray) -> PaddedPoints:
         """The points of some of the tracks."""
-        planes = (getattr(self, field.name) for field in fields(self))
+        planes: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return PaddedPoints(
-            *(p if p is None else np.ascontiguousarray(p[..., tracks]) for p in planes)
+            **{
+                name: plane if plane is None else np.ascontiguousarray(plane[..., tracks])
+                for name, plane in planes.items()
+            }
         )
 
 

@@ -155,7 +155,7 @@ class JobConfig:
     attempts: int = 3  # to get one, before falling back
     fallback: str = "endpoint,http,in-process"  # what to do when servers fail, in this order
     compression: str = "none"  # of what is exchanged with servers: none, gzip or deflate
-    shared_memory: bool = False  # give events to servers on this machine by shared memory
+    shared_memory: bool = True  # give events to servers on this machine by shared memory
     model_version: str = ""  # of the servers' model; empty: the newest
     any_model: bool = False  # also use servers whose model is another than this job's
     tls: Path | None = None  # folder of certificates: talk to servers encrypted

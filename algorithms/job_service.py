@@ -28,7 +28,7 @@ class ServiceSettings:
     attempts: int = 3  # per step of the fallback order
     fallback: str = "endpoint,http,in-process"  # in this order; empty: the job fails
     compression: str = "none"
-    shared_memory: bool = False  # inputs, for servers on this machine
+    shared_memory: bool = True  # inputs, for servers on this machine
     model_version: str = ""  # empty: the newest
     any_model: bool = False  # also use a server whose model is another than this job's
     tls: Path | None = None  # folder with ca.pem and, for mutual TLS, client.pem and client.key

@@ -138,10 +138,11 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--compression", choices=COMPRESSIONS, default=silent, help="for far servers (none)")
     add(
-        "--shared-memory",
-        action="store_true",
+        "--no-shared-memory",
+        dest="shared_memory",
+        action="store_false",
         default=silent,
-        help="give events to servers on this machine by shared memory",
+        help="send events to servers on this machine as to others, not by shared memory",
     )
     add("--model-version", metavar="V", default=silent, help="of the servers' model (newest)")
     add(

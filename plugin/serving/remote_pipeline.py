@@ -41,7 +41,7 @@ class RemoteConfig:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     security: Security = field(default_factory=Security)
     compression: str = "none"
-    shared_memory: bool = False  # inputs, for servers on this machine
+    shared_memory: bool = True  # inputs, for servers on this machine
     in_flight: int = 4  # events at once by `submit`
     breaker_failures: int = 3
     breaker_seconds: float = 10.0

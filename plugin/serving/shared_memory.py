@@ -26,6 +26,7 @@ from trkx.plugin.serving.transport import Call, Place, Transport
 _NAME = "trkx-client"
 _LEAST = 1 << 20  # bytes; sizes are powers of two from here
 _ALIGNMENT = 64
+_MOST_LEFT = 16  # regions of requests that were not answered; a frozen server must not take more
 _SECONDS = 5.0  # for telling the server of a region
 
 
@@ -73,7 +74,9 @@ class SharedMemoryTransport:
             number = self._requests
         region = self._take(sum(a.nbytes + _ALIGNMENT for a in call.inputs.values()))
         if region is None:
-            return self._transport.infer(call, seconds)
+            found = self._transport.infer(call, seconds)
+            self._release_read(number)
+            return found
         try:
             shared = replace(call, places=region.place(call.inputs))
             found = self._transport.infer(shared, seconds)
@@ -89,12 +92,20 @@ class SharedMemoryTransport:
                 else:
                     self._free.append(region)
             raise
-        self._give_back(region, number)
+        with self._lock:
+            self._free.append(region)
+            self.count += 1
+            sweep, self._swept = not self._swept, True
+        self._release_read(number)
+        if sweep:
+            self._sweep()
         return found
 
     def _take(self, n_bytes: int) -> Region | None:
         """A region that is large enough; None: there is no shared memory."""
         with self._lock:
+            if len(self._left) >= _MOST_LEFT:
+                return None
             region = self._free.pop() if self._free else None
         if region is not None and len(region.memory) >= n_bytes:
             return region
@@ -123,19 +134,16 @@ class SharedMemoryTransport:
             path.unlink(missing_ok=True)
         return Region(name, memory)
 
-    def _give_back(self, region: Region, number: int) -> None:
-        """Keep a region for later, and release those that nobody reads any more."""
+    def _release_read(self, number: int) -> None:
+        """Release what nobody reads any more, as request `number` has been answered.
+
+        The server reads requests in their order: those before this one have been read.
+        """
         with self._lock:
-            self._free.append(region)
-            self.count += 1
-            # Requests are read in their order: those before this one have been.
             read = [r for last, r in self._left if last < number]
             self._left = [(last, r) for last, r in self._left if last >= number]
-            sweep, self._swept = not self._swept, True
-        for old in read:
-            self._release(old)
-        if sweep:
-            self._sweep()
+        for region in read:
+            self._release(region)
 
     def _release(self, region: Region) -> None:
         with contextlib.suppress(ServiceError):

@@ -20,7 +20,7 @@ def regions_here():
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_the_same_tracks(protocol, server, client, events, expected, same):
     url = server.grpc_url if protocol == "grpc" else server.http_url
-    remote = client(url, fallback=(), shared_memory=True)
+    remote = client(url, fallback=())
     same([f.result() for f in [remote.submit(points) for points in events]], expected)
     transport = remote.servers[0].transport
     assert transport.count == len(events), "all of them by shared memory"
@@ -34,7 +34,7 @@ def test_a_server_that_is_started_anew_reads_plain_requests(
     start_server, client, events, expected, same
 ):
     server = start_server()
-    remote = client(server.grpc_url, fallback=(), shared_memory=True, seconds=60.0)
+    remote = client(server.grpc_url, fallback=(), seconds=60.0)
     same([remote(points) for points in events[:2]], expected[:2])
     server.restart()
     same([remote(points) for points in events[2:5]], expected[2:5])
@@ -68,7 +68,7 @@ def test_what_a_killed_client_leaves_is_released(server, client, events, expecte
     assert regions_here() == []
     transport = connect(server.endpoint)
     assert len(transport.shared(5.0)) == 1
-    remote = client(server.grpc_url, fallback=(), shared_memory=True)
+    remote = client(server.grpc_url, fallback=())
     same([remote(events[0])], expected[:1])
     (own,) = transport.shared(5.0)
     assert own.split("-")[2] == str(os.getpid())

@@ -69,10 +69,11 @@ class Expansion:
 
     def take(self, tracks: np.ndarray) -> Expansion:
         """The expansion of some of the tracks."""
-        parts: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Expansion(
-            **{name: part if part is None else part[..., tracks] for name, part in parts.items()}
-        )
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            part = getattr(self, field.name)
+            taken[field.name] = None if part is None else part[..., tracks]
+        return Expansion(**taken)
 
     def sums(
         self, helix: np.ndarray, points: PaddedPoints

@@ -56,13 +56,11 @@ class PaddedPoints:
 
     def take(self, tracks: np.ndarray) -> PaddedPoints:
         """The points of some of the tracks."""
-        planes: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return PaddedPoints(
-            **{
-                name: plane if plane is None else np.ascontiguousarray(plane[..., tracks])
-                for name, plane in planes.items()
-            }
-        )
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            plane = getattr(self, field.name)
+            taken[field.name] = None if plane is None else np.ascontiguousarray(plane[..., tracks])
+        return PaddedPoints(**taken)
 
 
 @dataclass(frozen=True)

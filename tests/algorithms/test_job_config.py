@@ -54,7 +54,7 @@ def test_names_are_split_checked_and_kept_in_order():
         ({"finders": "gmn"}, "unknown finder 'gmn'; did you mean 'gnn'"),
         ({"finders": ""}, "finder: none given"),
         ({"finders": 3}, "finder: 3 is not a name"),
-        ({"fitters": "kalman"}, "unknown fitter 'kalman'.*kf, gx2f, none"),
+        ({"fitters": "kalman"}, "unknown fitter 'kalman'.*kf, gx2f, helix, none"),
         ({"fitters": "none,kf"}, "'none' excludes"),
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"target": "pt2"}, "unknown target 'pt2'"),

@@ -64,12 +64,18 @@ def test_a_server_that_is_killed_and_comes_back(start_server, client, events, ex
     assert remote.counters.as_json()["retries"] > 0
 
 
-def test_a_server_that_is_frozen(start_server, client, events, expected, same):
+LONG = pytest.mark.skipif(
+    "TRKX_SLOW" not in os.environ, reason="takes a minute; set TRKX_SLOW=1 to run it"
+)
+
+
+@pytest.mark.parametrize("until", [3.0, pytest.param(30.0, marks=[pytest.mark.slow, LONG])])
+def test_a_server_that_is_frozen(until, start_server, client, events, expected, same):
     # Triton may end by being thawed: locks between its processes have expired.
     server = start_server(supervised=True)
     remote = client(server.grpc_url, seconds=1.0, breaker_seconds=1.0)
     freeze = later(0.2, os.killpg, server.pid, signal.SIGSTOP)
-    thaw = later(3.0, os.killpg, server.pid, signal.SIGCONT)
+    thaw = later(until, os.killpg, server.pid, signal.SIGCONT)
     same(run_events(remote, events), expected)
     freeze.join()
     thaw.join()

@@ -109,27 +109,19 @@ def simulated(work: Path, settings: SimulationSettings, events: int) -> Path:
     return sample
 
 
-def main() -> None:
-    """Simulate, learn the map, train the network, write the model."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    add = parser.add_argument
-    add("--target", choices=tuple(PT_MIN), default="pt1")
-    add("--work", type=Path, required=True, help="folder for the simulated events")
-    add("--out", type=Path, required=True, help="folder of the model")
-    args = parser.parse_args()
+def runTraining(target: str, work: Path, out: Path) -> Model:
+    """Simulate, learn the map, train the network, and write the model of one target."""
     torch.set_num_threads(1)
-    network_settings, map_events = NETWORK_SETTINGS[args.target], MAP_EVENTS[args.target]
-    sample = simulated(args.work, SETTINGS, MAP_EVENTS["pt1"])
-    network_sample = simulated(args.work, network_settings, NETWORK_EVENTS)
-    make_folder(args.out)
-    pt_min = PT_MIN[args.target]
-    map_config = LayerMapConfig(
-        pt_min=0.95 * pt_min, displaced_copies=DISPLACED_COPIES[args.target]
-    )
-    layer_map = learnMap(sample, args.target, map_config)
-    begun = networkOn(layer_map, find_model(args.target))
+    network_settings, map_events = NETWORK_SETTINGS[target], MAP_EVENTS[target]
+    sample = simulated(work, SETTINGS, MAP_EVENTS["pt1"])
+    network_sample = simulated(work, network_settings, NETWORK_EVENTS)
+    make_folder(out)
+    pt_min = PT_MIN[target]
+    map_config = LayerMapConfig(pt_min=0.95 * pt_min, displaced_copies=DISPLACED_COPIES[target])
+    layer_map = learnMap(sample, target, map_config)
+    begun = networkOn(layer_map, find_model(target))
     config = TrainingConfig(
-        epochs=EPOCHS[args.target],
+        epochs=EPOCHS[target],
         learning_rate=1e-3,
         width=begun.config.width,
         steps=begun.config.steps,
@@ -141,11 +133,11 @@ def main() -> None:
         config.pt_min,
         config.displaced_weight,
     )
-    folder = str(args.out / CHECKPOINTS)
+    folder = str(out / CHECKPOINTS)
     network = train_network(graphs, begun.config, config, checkpoint_dir=folder, start=begun)
     about = {
         "detector": "generic, as in the TrackML challenge",
-        "target": args.target,
+        "target": target,
         "pt_min": pt_min,
         "map_config": asdict(map_config),
         "map_events": map_events,
@@ -153,9 +145,20 @@ def main() -> None:
         "training_config": asdict(config),
         "training_events": NETWORK_EVENTS,
         "training_input": input_provenance([str(network_sample)]),
-        "training_start": f"generic_{args.target}",
+        "training_start": f"generic_{target}",
     }
-    write_model(args.out, layer_map, network, about)
+    return write_model(out, layer_map, network, about)
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--target", choices=tuple(PT_MIN), default="pt1")
+    add("--work", type=Path, required=True, help="folder for the simulated events")
+    add("--out", type=Path, required=True, help="folder of the model")
+    args = parser.parse_args()
+    runTraining(args.target, args.work, args.out)
 
 
 if __name__ == "__main__":

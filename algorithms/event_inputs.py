@@ -9,6 +9,7 @@ from trkx.algorithms.job_config import JobConfig
 from trkx.algorithms.job_pipelines import pipeline_files
 from trkx.algorithms.trackml_input import EventNumbers, TrackMLInput
 from trkx.io.errors import ConfigError, InputFileError
+from trkx.io.event_files import EventFiles
 from trkx.io.event_sources import EventInput, open_events
 from trkx.io.input_files import PathLike
 from trkx.io.lrt_files import LrtFiles, is_lrt
@@ -55,7 +56,8 @@ def check_fits(files: EventInput, config: JobConfig) -> None:
     ckf = [f for f in config.finders if "ckf" in f]
     fits = [f for f in config.fitters if f in ("kf", "gx2f")] + ckf
     inputs = ", ".join(map(str, config.input))
-    if files.has_strips and (ckf or (fits and not files.acts_modules)):
+    own = isinstance(files, EventFiles)
+    if files.has_strips and (ckf or (fits and not own)):
         raise ConfigError(
             f"'{(ckf or fits)[0]}' fits on ACTS' surfaces, which have no double-sided strip "
             f"modules, but space points of {inputs} are of strips with two clusters; fit helices "

@@ -46,7 +46,8 @@ def job_detector(config: JobConfig, files: EventInput, source: Any) -> JobDetect
 
         # Its space points may be made of the measurements of several surfaces.
         return JobDetector(readTrackingGeometry(config.geometry), source, wanted or "helix")
-    if not files.acts_modules:
+    own = isinstance(files, EventFiles)  # its strips are on the sensors that trkx simulates
+    if not files.acts_modules or (files.has_strips and not own):
         return JobDetector(None, source, wanted or "helix")
     if files.has_strips and needs_surfaces(config):
         from trkx.algorithms.strip_geometry import StripEvents, buildStripGeometry

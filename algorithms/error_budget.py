@@ -26,7 +26,7 @@ from trkx.plugin.edge_labels import label_graph
 from trkx.plugin.graph import Graph
 from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.space_points import LabelledEvent
-from trkx.plugin.stages import GraphConstructor, TrackBuilder
+from trkx.plugin.stages import TrackBuilder
 
 LOSSES = {
     "no doublet": "true doublets join half of its hits at most",
@@ -165,12 +165,12 @@ class ErrorBudget:
     ) -> Graph:
         """The graph of chains of `n` hits, where the constructor has such a setting."""
         constructor: Any = self.pipeline.graph_constructor
-        config = getattr(constructor, "config", None)
+        config: Any = getattr(constructor, "config", None)
         if not hasattr(config, "min_hits") or config.min_hits <= n:
             return graph
-        other: GraphConstructor = copy.copy(constructor)
+        other = copy.copy(constructor)
         try:
-            other.config = replace(config, min_hits=n)  # type: ignore[attr-defined]
+            other.config = replace(config, min_hits=n)
         except ValueError:  # a constructor that makes no edges without triplets
             return self._with_min_hits(n + 1, event, beam_spot, graph)
         return other(event.space_points, beam_spot)

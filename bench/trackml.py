@@ -5,8 +5,8 @@
 
 Finds the tracks of every event of DIR with shipped weights, counts them by double majority (rules
 in algorithms/trackml_evaluation.py: only pixel hits count where the truth covers only those), fits
-them with the Kalman filter, and scores them. Times are CPU seconds, one thread. Nothing is learned
-from these events.
+them with the Kalman filter, and scores them. Times are CPU seconds, one thread. The shipped weights
+learned from simulated events; docs/trackml.md says what was read off the real ones before.
 """
 
 from __future__ import annotations

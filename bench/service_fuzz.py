@@ -36,7 +36,7 @@ from trkx.plugin.serving.transport import Call, connect
 from trkx.plugin.space_points import SpacePoints
 
 GOOD = ("error", "closed")  # how outcomes of bad requests must start
-SHARE = 0.02  # of the tensors' requests that are rare ones, which take seconds each
+SHARE = 0.002  # of all requests that are large ones, which take a second or more each
 
 
 @dataclass

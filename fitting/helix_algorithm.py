@@ -21,26 +21,25 @@ from trkx.fitting.measured_points import (
     points_without_surfaces,
 )
 from trkx.fitting.surface_table import beam_pipe, surface_table
-from trkx.io.event_tables import columns_of_table, table_of_columns
 
 __all__ = ["HelixFitAlgorithm", "HelixFitsToTracks", "addHelixFit"]
 
-_PARAMETERS = tuple(f"p{i}" for i in range(5))
-_COVARIANCES = tuple(f"c{i}" for i in range(25))
+FitsOfEvents = dict[int, HelixFits]
+"""Fits by event number, from the element that makes them to the one that takes them: the
+whiteboard knows no arrays."""
 
 
 class HelixFitAlgorithm(acts.examples.IAlgorithm):  # type: ignore[misc]
     """Fit a helix to each proto track.
 
-    Writes the proto tracks that could be fitted, and a table with one row for each of them:
-    parameters, covariances, chi2, ndf.
+    Writes the proto tracks that could be fitted, and leaves the fits of all.
     """
 
     def __init__(
         self,
         inputProtoTracks: str,
         outputProtoTracks: str,
-        outputFits: str,
+        outputFits: FitsOfEvents,
         inputMeasurementTable: str = "",
         inputSpacePointTable: str = "",
         trackingGeometry: Any = None,
@@ -53,7 +52,7 @@ class HelixFitAlgorithm(acts.examples.IAlgorithm):  # type: ignore[misc]
         Args:
             inputProtoTracks: whiteboard key of the proto tracks, hits ordered outward.
             outputProtoTracks: key of those that have a fit.
-            outputFits: key of the table of fits.
+            outputFits: takes the fits of each event.
             inputMeasurementTable: key of an `acts.arrow.ArrowTable` with the columns of the
                 measurements; with a tracking geometry.
             inputSpacePointTable: key of that of the space points; without one.
@@ -77,8 +76,7 @@ class HelixFitAlgorithm(acts.examples.IAlgorithm):  # type: ignore[misc]
             self, examples.ProtoTrackContainer, "OutputProtoTracks"
         )
         self._kept.initialize(outputProtoTracks)
-        self._fits = examples.WriteDataHandle(self, acts.arrow.ArrowTable, "OutputFits")
-        self._fits.initialize(outputFits)
+        self._fits = outputFits
         self._settings = settings or HelixFitSettings()
         self._errors = errors or SpacePointErrors()
         self._surfaces = None
@@ -91,14 +89,15 @@ class HelixFitAlgorithm(acts.examples.IAlgorithm):  # type: ignore[misc]
         """Fit the tracks of one event."""
         store = context.eventStore
         tracks = self._proto(store)
-        columns = columns_of_table(self._table(store))
+        table = self._table(store).as_table()
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
         fits = fit_helices(self._points(tracks, columns), self._settings)
         kept = acts.examples.ProtoTrackContainer()
         for track, fitted in zip(tracks, fits.fitted.tolist(), strict=True):
             if fitted:
                 kept.append(track)
         self._kept(context, kept)
-        self._fits(context, table_of_fits(fits))
+        self._fits[context.eventNumber] = fits
         return acts.examples.ProcessCode.SUCCESS
 
     def _points(self, tracks: Any, columns: dict[str, np.ndarray]) -> TrackPoints:
@@ -120,7 +119,7 @@ class HelixFitsToTracks(acts.examples.IAlgorithm):  # type: ignore[misc]
     def __init__(
         self,
         inputTracks: str,
-        inputFits: str,
+        inputFits: FitsOfEvents,
         outputTracks: str,
         varInflation: float = 1.0,
         level: Any = acts.logging.WARNING,
@@ -129,7 +128,8 @@ class HelixFitsToTracks(acts.examples.IAlgorithm):  # type: ignore[misc]
 
         Args:
             inputTracks: whiteboard key of tracks without parameters.
-            inputFits: key of the table that `HelixFitAlgorithm` made, a row for each of them.
+            inputFits: of `HelixFitAlgorithm`; those that could be fitted, in the order of the
+                tracks. The fits of an event are taken out.
             outputTracks: key of the tracks with parameters.
             varInflation: factor on the covariances.
             level: log level.
@@ -138,23 +138,21 @@ class HelixFitsToTracks(acts.examples.IAlgorithm):  # type: ignore[misc]
         examples = acts.examples
         self._tracks = examples.ReadDataHandle(self, examples.ConstTrackContainer, "InputTracks")
         self._tracks.initialize(inputTracks)
-        self._fits = examples.ReadDataHandle(self, acts.arrow.ArrowTable, "InputFits")
-        self._fits.initialize(inputFits)
+        self._fits = inputFits
         self._output = examples.WriteDataHandle(self, examples.ConstTrackContainer, "OutputTracks")
         self._output.initialize(outputTracks)
         self._inflation = varInflation
 
     def execute(self, context: Any) -> Any:
         """Write the tracks of one event."""
-        fits = columns_of_table(self._fits(context.eventStore))
-        parameters = np.stack([fits[name] for name in _PARAMETERS], axis=1)
-        covariance = np.stack([fits[name] for name in _COVARIANCES], axis=1).reshape(-1, 5, 5)
+        fits = self._fits.pop(context.eventNumber)
+        good = fits.fitted
         tracks = tracks_with_parameters(
             self._tracks(context.eventStore),
-            parameters,
-            covariance * self._inflation,
-            fits["chi2"],
-            fits["ndf"],
+            fits.parameters[good],
+            fits.covariance[good] * self._inflation,
+            fits.chi2[good],
+            fits.ndf[good],
         )
         self._output(context, tracks)
         return acts.examples.ProcessCode.SUCCESS
@@ -175,14 +173,6 @@ def space_points_of(
     track = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[rows >= 0]
     counts = np.bincount(track, minlength=len(offsets) - 1)
     return np.concatenate([[0], np.cumsum(counts)]), rows[rows >= 0]
-
-
-def table_of_fits(fits: HelixFits) -> Any:
-    """The fitted helices as an `acts.arrow.ArrowTable`."""
-    good = fits.fitted
-    columns = dict(zip(_PARAMETERS, fits.parameters[good].T, strict=True))
-    columns |= dict(zip(_COVARIANCES, fits.covariance[good].reshape(-1, 25).T, strict=True))
-    return table_of_columns(columns | {"chi2": fits.chi2[good], "ndf": fits.ndf[good]})
 
 
 def addHelixFit(
@@ -228,7 +218,8 @@ def addHelixFit(
     """
     level = logLevel or acts.logging.WARNING
     fitted = outputProtoTracks or f"{outputTracks}_fitted"
-    fits, bare = (f"{outputTracks}_{key}" for key in ("fits", "bare"))
+    bare = f"{outputTracks}_bare"
+    fits: FitsOfEvents = {}
     if settings is None:
         pipe = (0.0, 0.0) if trackingGeometry is None else beam_pipe(trackingGeometry)
         settings = HelixFitSettings(field=field, beam_pipe=pipe)

@@ -41,7 +41,7 @@ def points_on_surfaces(
         table: the surfaces.
 
     Raises:
-        GeometryIdError: a measurement is on no surface.
+        UnknownSurfaceError: a measurement is on no surface.
     """
     ids = columns["geometry_id"][measurements]
     rows = table.rows(ids)

@@ -10,7 +10,7 @@ from typing import Any
 import acts
 import numpy as np
 
-from trkx.io.errors import GeometryIdError
+from trkx.fitting.errors import UnknownSurfaceError
 
 __all__ = ["SurfaceTable", "surface_table"]
 
@@ -56,14 +56,14 @@ class SurfaceTable:
         """Rows of surfaces, int64.
 
         Raises:
-            GeometryIdError: an id that the geometry does not have.
+            UnknownSurfaceError: an id that the geometry does not have.
         """
         at = np.searchsorted(self.geometry_id, geometry_ids)
         at = np.minimum(at, len(self.geometry_id) - 1)
         unknown = self.geometry_id[at] != geometry_ids
         if unknown.any():
             first = int(np.asarray(geometry_ids)[unknown][0])
-            raise GeometryIdError(
+            raise UnknownSurfaceError(
                 f"the tracking geometry has no sensitive surface with geometry id {first}, one of "
                 f"{int(unknown.sum())} measurements; use the geometry that the input was made with"
             )

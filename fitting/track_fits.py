@@ -8,9 +8,9 @@ from typing import Any
 import acts
 import acts.examples
 
+from trkx.fitting.errors import UnknownStartError
 from trkx.fitting.fit_summary import FitSummary, FitSummaryAlgorithm
 from trkx.fitting.start_parameters import STARTS, addHelixStart, addStartParameters
-from trkx.io.errors import ConfigError
 
 __all__ = [
     "GlobalChi2Settings",
@@ -241,7 +241,7 @@ def _add_fit(
         f"{outputTracks}_{key}" for key in ("started", "start_parameters", "with_failures")
     )
     if start not in STARTS:
-        raise ConfigError(f"start: {start!r} is none of {', '.join(STARTS)}")
+        raise UnknownStartError(f"start: {start!r} is none of {', '.join(STARTS)}")
     if start == "helix":
         addHelixStart(
             s,

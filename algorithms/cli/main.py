@@ -127,11 +127,14 @@ def _is_expected(error: BaseException) -> bool:
     """Whether `error` is one that trkx raises on purpose, with a message for the user."""
     from trkx.io.errors import TrkxError
 
-    # The plugin's errors can only have been raised if the plugin has been imported.
-    plugin_errors = sys.modules.get("trkx.plugin.errors")
     expected: tuple[type[BaseException], ...] = (TrkxError,)
-    if plugin_errors is not None:
-        expected += (plugin_errors.TrackFindingError,)
+    # Errors of plugin and fits can only have been raised if these have been imported.
+    for module, base in (
+        ("trkx.plugin.errors", "TrackFindingError"),
+        ("trkx.fitting.errors", "FittingError"),
+    ):
+        if module in sys.modules:
+            expected += (getattr(sys.modules[module], base),)
     return isinstance(error, expected)
 
 

@@ -10,8 +10,8 @@ import pytest
 from trkx.algorithms.cli.main import main
 from trkx.algorithms.helpers import addHelixFit, addTruthTrackFinding
 from trkx.fitting import FitSummary
+from trkx.fitting.errors import UnknownStartError
 from trkx.fitting.fitted_tracks import tracks_with_parameters
-from trkx.io.errors import ConfigError
 
 TRACKS = acts.examples.ConstTrackContainer
 
@@ -86,5 +86,5 @@ def test_unknown_start(muon_chain):
     from trkx.algorithms.helpers import addKalmanFit
 
     s = muon_chain(events=1, muons=1)
-    with pytest.raises(ConfigError, match="start: 'guess'"):
+    with pytest.raises(UnknownStartError, match="start: 'guess'"):
         addKalmanFit(s, muon_chain.geometry, muon_chain.field, "a", "b", start="guess")

@@ -215,7 +215,7 @@ def test_a_pipeline_by_hand():
 def test_memory_of_a_stage():
     use = StageUse()
     with use.measure():
-        # Above 32 MiB the allocator always asks the system; less may come from memory that is there.
+        # Above 32 MiB the allocator always asks the system; less may lie in memory already.
         np.ones(64_000_000 // 8).sum()
     found = use.summary()
     assert found["cpu_seconds"] > 0

@@ -1,6 +1,7 @@
 """How are the pipelines `trackml` and `trackml_pt05` trained?
 
     python examples/trackml_training.py --target pt1 --work training --out models/trackml_pt1
+    python examples/trackml_training.py --target pt1 --work training  # validate
 
 The events are simulated: with the sensors, the field and the lost hits of the TrackML challenge
 (docs/trackml.md says what these are, and how they are known). The layer map is learned from them;
@@ -33,6 +34,7 @@ from trkx.algorithms.simulation import simulate
 from trkx.algorithms.simulation.modules import module_table, read_readout
 from trkx.algorithms.simulation.sequence import digitization_config
 from trkx.algorithms.simulation.settings import SimulationSettings
+from trkx.algorithms.track_counts import TrackCounts
 from trkx.algorithms.track_quality import learn_quality
 from trkx.algorithms.trackml_sensors import turned_layers
 from trkx.algorithms.training_folder import CHECKPOINTS, make_folder, write_model
@@ -54,6 +56,9 @@ NETWORK_EVENTS = {"pt1": 30, "pt05": 48}
 EPOCHS = 4
 MAP_EVENTS = 40
 QUALITY_EVENTS = 10  # the last of those of the map
+VALIDATION_SETTINGS = replace(SETTINGS, seed=600300)
+VALIDATION_EVENTS = {"pt1": 8, "pt05": 4}
+PIPELINES = {"pt1": "trackml", "pt05": "trackml_pt05"}
 DISPLACED_COPIES = {"pt1": 3, "pt05": 0}
 Z0_MIN = 200.0  # mm; 3.6 widths of the luminous region
 GRAPH = LayerMapGraphConfig(soft_factor=1.5)  # as in the pipelines
@@ -159,15 +164,30 @@ def runTraining(target: str, work: Path, out: Path) -> Model:
     return write_model(out, replace(layer_map, quality=quality), network, about)
 
 
+def validated(target: str, work: Path) -> TrackCounts:
+    """Counts of the shipped pipeline on simulated validation events."""
+    sample = simulated(work, VALIDATION_SETTINGS, max(VALIDATION_EVENTS.values()))
+    pipeline = load_pipeline(pipeline=PIPELINES[target], threads=1)
+    counts = TrackCounts()
+    for event in trainingEvents(sample, 0, VALIDATION_EVENTS[target]):
+        counts.add(event, pipeline(event.space_points), PT_MIN[target])
+    return counts
+
+
 def main() -> None:
-    """Read the command line and train."""
+    """Read the command line; train, or validate."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--target", choices=tuple(PT_MIN), default="pt1")
     add("--work", type=Path, required=True, help="folder for the simulated events")
-    add("--out", type=Path, required=True, help="folder of the model")
+    add("--out", type=Path, help="folder of the model; without, the shipped one is validated")
     args = parser.parse_args()
-    runTraining(args.target, args.work, args.out)
+    if args.out is not None:
+        runTraining(args.target, args.work, args.out)
+        return
+    counts = validated(args.target, args.work)
+    print(f"{counts.targets} targets, {counts.tracks} tracks, {counts.fakes} fakes")
+    print(", ".join(f"{name} {100 * value:.2f}%" for name, value in counts.summary().items()))
 
 
 if __name__ == "__main__":

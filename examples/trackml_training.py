@@ -53,7 +53,7 @@ SETTINGS = SimulationSettings(seed=300, digitization="trackml", field="solenoid"
 # Graphs of trackml_pt05 are large: its network learns from events with less pile-up.
 NETWORK_SETTINGS = {"pt1": SETTINGS, "pt05": replace(SETTINGS, seed=301, pileup=60.0)}
 NETWORK_EVENTS = {"pt1": 30, "pt05": 48}
-EPOCHS = 4
+EPOCHS = {"pt1": 3, "pt05": 4}
 MAP_EVENTS = 40
 QUALITY_EVENTS = 10  # the last of those of the map
 VALIDATION_SETTINGS = replace(SETTINGS, seed=600300)
@@ -130,7 +130,7 @@ def runTraining(target: str, work: Path, out: Path) -> Model:
     layer_map = learnMap(sample, target, map_config)
     begun = networkOn(layer_map, find_model(target))
     config = TrainingConfig(
-        epochs=EPOCHS,
+        epochs=EPOCHS[target],
         learning_rate=1e-3,
         width=begun.config.width,
         steps=begun.config.steps,

@@ -11,7 +11,6 @@ import numpy as np
 
 from trkx.algorithms.reconstruction_service import ReconstructionService
 from trkx.io.event_files import EventFiles
-from trkx.plugin.exatrkx_graph import scaled_features
 from trkx.plugin.load import load_pipeline
 from trkx.plugin.serving.endpoint import Endpoint
 from trkx.plugin.serving.exchange import CLIENT_OUTPUTS, event_inputs, read_candidates
@@ -132,6 +131,12 @@ def _ask_features(
     return ask
 
 
+def _scaled_features(points: SpacePoints) -> np.ndarray:
+    from trkx.plugin.exatrkx_graph import scaled_features
+
+    return scaled_features(points)
+
+
 def _ask_reco(transport: Transport, _: SpacePoints, tensors: Arrays) -> Arrays:
     call = Call("trkx_reco", tensors, [spec.name for spec in TRACK_OUTPUTS])
     return FittedTracks.from_tensors(transport.infer(call, _SECONDS)).tensors()
@@ -141,8 +146,8 @@ _ASK = {
     "trkx": _ask_trkx,
     "gnn_tracks": _ask_features("gnn_tracks", features_of_points),
     "trkx_reco": _ask_reco,
-    "exatrkxcpu": _ask_features("exatrkxcpu", scaled_features),
-    "exatrkx": _ask_features("exatrkx", scaled_features),
+    "exatrkxcpu": _ask_features("exatrkxcpu", _scaled_features),
+    "exatrkx": _ask_features("exatrkx", _scaled_features),
 }
 
 

@@ -9,12 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from trkx.algorithms.matching import match_tracks
-from trkx.plugin.completion import SHORT, complete_tracks, hard_chains
-from trkx.plugin.completion_learning import fit_quality
-from trkx.plugin.edge_labels import DISPLACED
 from trkx.plugin.pipeline import Pipeline
 from trkx.plugin.space_points import LabelledEvent
-from trkx.plugin.viterbi import ViterbiTrackBuilder
 
 DISPLACED_WEIGHT = 3.0  # of tracks of displaced particles, which are rare
 
@@ -30,6 +26,11 @@ def learn_quality(events: Iterable[LabelledEvent], pipeline: Pipeline, pt_min: f
         pipeline: finds their tracks; its builder is 'viterbi' with a map.
         pt_min: GeV, of targets.
     """
+    from trkx.plugin.completion import SHORT, complete_tracks, hard_chains
+    from trkx.plugin.completion_learning import fit_quality
+    from trkx.plugin.edge_labels import DISPLACED
+    from trkx.plugin.viterbi import ViterbiTrackBuilder
+
     build = pipeline.track_builder
     assert isinstance(build, ViterbiTrackBuilder) and build.layer_map is not None
     layer_map = build.layer_map

@@ -1,4 +1,6 @@
-"""Run with a real ROOT: give an Athena dump that uproot wrote the true types of DumpObjects.
+"""How does an Athena dump that uproot wrote get the true types of DumpObjects?
+
+Run with a real ROOT:
 
     trkx convert sample --to athena dump.root
     .venv-root/bin/python examples/athena_true_types.py dump.root Dump_GNN4Itk.root
@@ -176,7 +178,7 @@ def make_dictionaries(scratch: str) -> None:
     os.chdir(here)
 
 
-def main() -> None:
+def runConversion() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("source", help="file of `trkx convert --to athena`")
     parser.add_argument("target", help="file to write")
@@ -191,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    runConversion()

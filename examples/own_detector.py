@@ -1,8 +1,9 @@
-"""A detector that is not the GenericDetector: ten barrel layers, built with ACTS' Blueprint.
+"""How do I describe a detector of my own?
 
     python examples/own_detector.py barrel
 
-writes barrel/geometry.json and barrel/digitization.json. docs/own_detector.md goes on from there:
+builds ten barrel layers with ACTS' Blueprint, and writes barrel/geometry.json and
+barrel/digitization.json. docs/own_detector.md goes on from there:
 simulated events, a learned map, a trained network, fitted tracks.
 """
 
@@ -106,7 +107,7 @@ def digitization(geometry: Any) -> dict[str, Any]:
     }
 
 
-def writeBarrel(folder: Path) -> None:
+def runOwnDetector(folder: Path) -> None:
     """Write both files."""
     folder.mkdir(parents=True, exist_ok=True)
     geometry = buildBarrel()
@@ -115,4 +116,4 @@ def writeBarrel(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    writeBarrel(Path(sys.argv[1] if len(sys.argv) > 1 else "barrel"))
+    runOwnDetector(Path(sys.argv[1] if len(sys.argv) > 1 else "barrel"))

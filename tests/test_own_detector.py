@@ -27,7 +27,7 @@ def barrel(tmp_path_factory):
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     folder = tmp_path_factory.mktemp("own") / "barrel"
-    example.writeBarrel(folder)
+    example.runOwnDetector(folder)
     return folder
 
 

@@ -13,7 +13,7 @@ from trkx.plugin.network_classifier import NetworkClassifier
 from trkx.plugin.pipeline_file import PipelineFile, shipped_pipelines
 from trkx.plugin.registry import BUILT_IN
 from trkx.plugin.stage_weights import StageWeights
-from trkx.plugin.viterbi import ViterbiTrackBuilder
+from trkx.plugin.viterbi import ViterbiConfig, ViterbiTrackBuilder
 from trkx.plugin.weights import find_model
 
 GOOD = """
@@ -64,7 +64,7 @@ def test_the_fast_pipeline_is_the_chain_of_the_finder_gnn(tiny_sample, target):
     by_hand = Pipeline(
         LayerMapGraph(model.layer_map(), graph_config()),
         [NetworkClassifier(model.network())],
-        ViterbiTrackBuilder(layer_map=model.layer_map()),
+        ViterbiTrackBuilder(ViterbiConfig(complete=True), model.layer_map()),
     )
     event = next(iter(labelled_events(EventFiles.open(tiny_sample))))
     expected = by_hand(event.space_points)

@@ -30,20 +30,18 @@ def main() -> None:
     figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
     for name, row in rows.items():
         value, error = (100 * x for x in row["efficiency"])
-        seconds = row["seconds"]["finding"]
-        spread = [
-            [(seconds["median"] - seconds["min"]) / unit],
-            [(seconds["max"] - seconds["median"]) / unit],
-        ]
-        axes.errorbar(seconds["median"] / unit, value, error, spread, fmt="o", capsize=2)
-        fakes = 100 * row["fakes"][0]
-        axes.annotate(
-            f" {name}\n fakes {fakes:.2f}%", (seconds["median"] / unit, value), fontsize=8
-        )
-    for name, (ratio, value, error) in ELSEWHERE.items():
-        axes.errorbar(ratio, value, error, fmt="s", mfc="white", color="gray", capsize=2)
-        axes.annotate(f" {name}\n (other events)", (ratio, value), color="gray", fontsize=8)
+        seconds = {key: t / unit for key, t in row["seconds"]["finding"].items()}
+        middle = seconds["median"]
+        spread = [[middle - seconds["min"]], [seconds["max"] - middle]]
+        label = f"{name}, fakes {100 * row['fakes'][0]:.2f}%"
+        axes.errorbar(middle, value, error, spread, fmt="o", capsize=2, label=label)
+    for (name, (ratio, value, error)), marker in zip(ELSEWHERE.items(), "sD", strict=True):
+        label = f"{name} (other events)"
+        axes.errorbar(ratio, value, error, fmt=marker, mfc="white", color="gray", label=label)
+    axes.legend(fontsize=8)
     axes.set_xscale("log")
+    axes.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+    axes.minorticks_off()
     axes.set_xlabel("CPU seconds per event on one core, CKF fast = 1")
     axes.set_ylabel("efficiency [%], double majority")
     axes.set_title("pT > 1 GeV, |η| < 4, at least 7 measurements, μ = 200", fontsize=9)

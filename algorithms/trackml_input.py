@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
 from trkx.algorithms.trackml_convert import choose_events
 from trkx.algorithms.trackml_tables import event_of_tables, trackml_tables
-from trkx.io.errors import EventRangeError, InputFileError, TrkxWarning
+from trkx.io.errors import InputFileError, TrkxWarning
 from trkx.io.event import Event
 from trkx.io.input_files import PathLike
+from trkx.io.numbered_events import NumberedEvents
 from trkx.io.trackml_event import PARTS
 from trkx.io.trackml_files import TrackMLFiles
 
@@ -23,7 +23,7 @@ EventNumbers = tuple[int | None, int | None]
 """First event number and last one + 1; None: from the first event, up to the last."""
 
 
-class TrackMLInput:
+class TrackMLInput(NumberedEvents):
     """Events of the challenge on the modules of the GenericDetector; see `EventInput`.
 
     Events keep their numbers, unless these leave gaps: then they are counted from 0, as a job
@@ -65,31 +65,15 @@ class TrackMLInput:
         files = TrackMLFiles.open(inputs)
         return cls(files, choose_events(files, events))
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[Event]:
-        for number in self.numbers:
-            yield self.read(number)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing: files are open only while they are read."""
+    @property
+    def label(self) -> str:
+        """What messages call the input."""
+        return self._files.label
 
     @property
     def paths(self) -> list[Path]:
         """The files."""
         return self._files.paths(self.stored)
-
-    @property
-    def available(self) -> tuple[int, int]:
-        """First event number and last event number + 1."""
-        return self.numbers[0], self.numbers[-1] + 1
 
     @property
     def has_truth(self) -> bool:
@@ -119,15 +103,6 @@ class TrackMLInput:
     def acts_modules(self) -> bool:
         """Modules are those of the GenericDetector."""
         return True
-
-    def check_range(self, first: int, stop: int) -> None:
-        """Raise EventRangeError unless events first to stop - 1 are in the input."""
-        low, high = self.available
-        if not low <= first < stop <= high:
-            raise EventRangeError(
-                f"events {first}:{stop} asked for, but {self._files.label} has events {low}:{high} "
-                "(last one not included)"
-            )
 
     def read(
         self, number: int, truth: bool | None = None, columns: Collection[str] | None = None

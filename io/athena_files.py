@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -23,12 +22,13 @@ from trkx.io.errors import (
 from trkx.io.event import Event
 from trkx.io.event_checks import check_geometry_ids
 from trkx.io.input_files import KINDS, PathLike, expand_inputs
+from trkx.io.numbered_events import NumberedEvents
 from trkx.io.root_table import open_root_file, table_names
 
 __all__ = ["AthenaFiles", "is_athena"]
 
 
-class AthenaFiles:
+class AthenaFiles(NumberedEvents):
     """Events of the ROOT files that Athena's DumpObjects writes for GNN4ITk.
 
     Events are numbered from 0 in the order of files and entries, since Athena's own numbers have
@@ -52,7 +52,7 @@ class AthenaFiles:
         self._lock = threading.Lock()
         self.numbers: list[int] = list(range(len(self._entries)))
         if not self.numbers:
-            raise EmptyInputError(f"no event in {self._labels()}: all trees have zero entries")
+            raise EmptyInputError(f"no event in {self.label}: all trees have zero entries")
         self._check_identities()
 
     @classmethod
@@ -85,19 +85,6 @@ class AthenaFiles:
             raise ConfigError("branches: those of Athena dumps have fixed names")
         return cls([AthenaDump(file, options.tree) for file in files], options, geometry_ids)
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[Event]:
-        for number in self.numbers:
-            yield self.read(number)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the files."""
         for dump in self._dumps:
@@ -107,11 +94,6 @@ class AthenaFiles:
     def paths(self) -> list[Path]:
         """The files."""
         return [dump.path for dump in self._dumps]
-
-    @property
-    def available(self) -> tuple[int, int]:
-        """First event number and last event number + 1."""
-        return 0, len(self.numbers)
 
     @property
     def has_truth(self) -> bool:
@@ -152,14 +134,6 @@ class AthenaFiles:
         """Athena's run and event number of an event."""
         self._locate(number)
         return self._identities[number]
-
-    def check_range(self, first: int, stop: int) -> None:
-        """Raise EventRangeError unless events first to stop - 1 are in the input."""
-        if not 0 <= first < stop <= len(self):
-            raise EventRangeError(
-                f"events {first}:{stop} asked for, but {self._labels()} has events 0:{len(self)} "
-                "(last one not included)"
-            )
 
     def read(
         self, number: int, truth: bool | None = None, columns: Collection[str] | None = None
@@ -202,16 +176,18 @@ class AthenaFiles:
         Raises:
             InputFileError: always.
         """
-        raise InputFileError(f"no simulated hits in {self._labels()}: Athena dumps have none")
+        raise InputFileError(f"no simulated hits in {self.label}: Athena dumps have none")
 
     def _locate(self, number: int) -> tuple[AthenaDump, int]:
         if not 0 <= number < len(self):
             raise EventRangeError(
-                f"event {number} asked for, but {self._labels()} has events 0 to {len(self) - 1}"
+                f"event {number} asked for, but {self.label} has events 0 to {len(self) - 1}"
             )
         return self._entries[number]
 
-    def _labels(self) -> str:
+    @property
+    def label(self) -> str:
+        """What messages call the input."""
         return ", ".join(str(dump.path) for dump in self._dumps)
 
     def _check_identities(self) -> None:

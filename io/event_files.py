@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from trkx.io.event_columns import (
 from trkx.io.event_index import EventIndex, RowRange
 from trkx.io.event_truth import match_barcodes
 from trkx.io.input_files import KINDS, PathLike, resolve_inputs
+from trkx.io.numbered_events import NumberedEvents
 from trkx.io.root_table import RootTable
 
 __all__ = ["EventFiles"]
@@ -44,7 +45,7 @@ class _Group:
     shift: int = 0
 
 
-class EventFiles:
+class EventFiles(NumberedEvents):
     """Events in files with ACTS' schemas, written by trkx or by ACTS' C++ writers.
 
     Opening reads the event numbers only; `read` reads the rows of one event. Numbers between
@@ -101,19 +102,6 @@ class EventFiles:
             groups.append(_Group(files.label, tables, indices, shift))
         return cls(groups, geometry_ids)
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[Event]:
-        for number in self.numbers:
-            yield self.read(number)
-
-    def __enter__(self) -> EventFiles:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the files."""
         for group in self._groups:
@@ -131,11 +119,6 @@ class EventFiles:
     def acts_modules(self) -> bool:
         """Module ids are those of an ACTS geometry."""
         return True
-
-    @property
-    def available(self) -> tuple[int, int]:
-        """First event number and last event number + 1."""
-        return self.numbers[0], self.numbers[-1] + 1
 
     @property
     def has_truth(self) -> bool:
@@ -157,15 +140,6 @@ class EventFiles:
         """Whether there are space points of two clusters in any of the files."""
         tables = (t for g in self._groups for t in g.tables.get("spacepoints", ()))
         return any("is_strip" in table for table in tables)
-
-    def check_range(self, first: int, stop: int) -> None:
-        """Raise EventRangeError unless events first to stop - 1 are in the input."""
-        low, high = self.available
-        if not low <= first < stop <= high:
-            raise EventRangeError(
-                f"events {first}:{stop} asked for, but {self._labels()} has events {low}:{high} "
-                "(last one not included)"
-            )
 
     def read(
         self, number: int, truth: bool | None = None, columns: Collection[str] | None = None
@@ -222,12 +196,14 @@ class EventFiles:
         low, high = self.available
         if not low <= number < high:
             raise EventRangeError(
-                f"event {number} asked for, but {self._labels()} has events {low} to {high - 1}"
+                f"event {number} asked for, but {self.label} has events {low} to {high - 1}"
             )
         group = self._owner.get(number, self._groups[0])
         return group, number - group.shift
 
-    def _labels(self) -> str:
+    @property
+    def label(self) -> str:
+        """What messages call the input."""
         return ", ".join(group.label for group in self._groups)
 
     def _measurements(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
 from trkx.io.csv_table import parse_csv, read_bytes, unzip_bytes
-from trkx.io.errors import EventContentError, EventRangeError, InputFileError, NonFiniteError
+from trkx.io.errors import EventContentError, InputFileError, NonFiniteError
 from trkx.io.event import Event
 from trkx.io.input_files import PathLike, expand_inputs
+from trkx.io.numbered_events import NumberedEvents
 from trkx.io.trackml_files import is_trackml
 
 __all__ = ["SCALES", "LrtFiles", "is_lrt"]
@@ -35,7 +35,7 @@ def is_lrt(path: PathLike) -> bool:
     return bool(_NAME.match(path.name)) and not is_trackml(path)
 
 
-class LrtFiles:
+class LrtFiles(NumberedEvents):
     """Events of exatrkx-service behind the interface of `EventFiles`: one file, one event.
 
     An event's number is that at the end of the file's name (`evt_12.csv`), or 0. There are no
@@ -88,31 +88,15 @@ class LrtFiles:
             raise InputFileError(f"no CSV file in {inputs}")
         return cls(found, scales)
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[Event]:
-        for number in self.numbers:
-            yield self.read(number)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing: files are open only while they are read."""
+    @property
+    def label(self) -> str:
+        """The folder of the first file."""
+        return str(self.paths[0].parent)
 
     @property
     def paths(self) -> list[Path]:
         """The files."""
         return [self._files[number] for number in self.numbers]
-
-    @property
-    def available(self) -> tuple[int, int]:
-        """First event number and last event number + 1."""
-        return self.numbers[0], self.numbers[-1] + 1
 
     @property
     def has_truth(self) -> bool:
@@ -138,15 +122,6 @@ class LrtFiles:
     def acts_modules(self) -> bool:
         """There are no modules."""
         return False
-
-    def check_range(self, first: int, stop: int) -> None:
-        """Raise EventRangeError unless events first to stop - 1 are in the input."""
-        low, high = self.available
-        if not low <= first < stop <= high:
-            raise EventRangeError(
-                f"events {first}:{stop} asked for, but {self.paths[0].parent} has events "
-                f"{low}:{high} (last one not included)"
-            )
 
     def read(
         self, number: int, truth: bool | None = None, columns: Collection[str] | None = None

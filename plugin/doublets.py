@@ -29,7 +29,7 @@ from trkx.plugin.layer_map import (
     Z0_LOW,
     LayerMap,
 )
-from trkx.plugin.workers import joined, joined_offsets, run
+from trkx.plugin.workers import joined, joined_offsets, run, with_room
 
 _TWO_PI = np.float32(2 * np.pi)
 
@@ -162,9 +162,4 @@ def find_doublets(
 
 def _find_all(begin: int, end: int, per_hit: int, *arguments: Any) -> tuple[np.ndarray, ...]:
     """Doublets of the inner hits begin…end, in arrays that are large enough."""
-    capacity = max(per_hit * (end - begin), 1024)
-    while True:
-        count, *found = _find(begin, end, *arguments, capacity)
-        if count <= capacity:
-            return tuple(found)
-        capacity = count
+    return with_room(_find, begin, end, per_hit, *arguments)

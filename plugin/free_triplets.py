@@ -16,7 +16,7 @@ from trkx.plugin.geometry_kernels import JIT, X, Y, Z, triplet_curvature
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap
 from trkx.plugin.triplets import group_by
-from trkx.plugin.workers import joined, run
+from trkx.plugin.workers import joined, run, with_room
 
 # Columns of `LayerMap.free`.
 ALONG_MAX, CURVATURE_MAX, CHANGE_MAX = range(3)
@@ -139,12 +139,7 @@ def _find(begin, end, hit, layer, sign, source, target, pair, offset, in_offset,
 
 def _find_all(begin: int, end: int, *arguments: Any) -> tuple[np.ndarray, ...]:
     """Triplets about the middle hits begin…end, in arrays that are large enough."""
-    capacity = max(16 * (end - begin), 1024)
-    while True:
-        count, *found = _find(begin, end, *arguments, capacity)
-        if count <= capacity:
-            return tuple(found)
-        capacity = count
+    return with_room(_find, begin, end, 16, *arguments)
 
 
 def find_free_triplets(

@@ -10,7 +10,7 @@ from numba import njit
 from trkx.plugin.geometry_kernels import JIT, polar_angle, triplet_curvature, triplet_geometry
 from trkx.plugin.hit_table import HitTable
 from trkx.plugin.layer_map import LayerMap
-from trkx.plugin.workers import joined, run
+from trkx.plugin.workers import joined, run, with_room
 
 
 @njit(**JIT)
@@ -145,12 +145,7 @@ def find_triplets(
 
 def _find_all(begin: int, end: int, *arguments: Any) -> tuple[np.ndarray, ...]:
     """Triplets about the middle hits begin…end, in arrays that are large enough."""
-    capacity = max(16 * (end - begin), 1024)
-    while True:
-        count, *found = _find(begin, end, *arguments, capacity)
-        if count <= capacity:
-            return tuple(found)
-        capacity = count
+    return with_room(_find, begin, end, 16, *arguments)
 
 
 @njit(**JIT)

@@ -73,6 +73,26 @@ def run(kernel: Callable[..., Result], n: int, *arguments: Any, block: int = 1) 
     return list(pool.map(lambda piece: kernel(*piece, *arguments), ranges))
 
 
+def with_room(
+    kernel: Callable[..., tuple[Any, ...]], begin: int, end: int, per_item: int, *arguments: Any
+) -> tuple[Any, ...]:
+    """What a search kernel finds about the items begin…end, in arrays that are large enough.
+
+    Args:
+        kernel: called with (begin, end, *arguments, capacity); returns how much there is, and the
+            arrays with as much of it as the capacity holds.
+        begin, end: range of the items.
+        per_item: room made for each at first; where all is too small, the search is done again.
+        arguments: of the kernel.
+    """
+    capacity = max(per_item * (end - begin), 1024)
+    while True:
+        count, *found = kernel(begin, end, *arguments, capacity)
+        if count <= capacity:
+            return tuple(found)
+        capacity = count
+
+
 def joined(parts: list[np.ndarray]) -> np.ndarray:
     """Arrays of consecutive pieces as one."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
